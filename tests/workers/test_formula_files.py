@@ -1,0 +1,68 @@
+import gzip
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import zstandard
+
+from workers.errors import InvalidFile
+from workers.formula_files import Line, read_formulas
+
+FORMULAS = ["CsPbI3", "CdTe", "oops", "Cu2ZnSnS4"]
+
+
+def texts(path: Path, column: str | None = None) -> list[str]:
+    return [line.text for line in read_formulas(path, column)]
+
+
+def test_every_format_gives_the_same_formulas(tmp_path: Path) -> None:
+    plain = "\n".join(FORMULAS) + "\n"
+    csv = "formula,source\n" + "".join(f"{formula},x\n" for formula in FORMULAS)
+    (tmp_path / "a.txt").write_text(plain)
+    (tmp_path / "a.csv").write_text(csv)
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(csv.encode()))
+    (tmp_path / "a.txt.zst").write_bytes(zstandard.compress(plain.encode()))
+    pq.write_table(pa.table({"formula": FORMULAS}), tmp_path / "a.parquet")
+    for name in ("a.txt", "a.csv", "a.csv.gz", "a.txt.zst", "a.parquet"):
+        assert texts(tmp_path / name) == FORMULAS, name
+
+
+def test_lines_are_numbered_as_an_editor_numbers_them(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("# known\n\nCsPbI3\r\n  CdTe  \n")
+    assert list(read_formulas(tmp_path / "a.txt")) == [Line(3, "CsPbI3"), Line(4, "CdTe")]
+    (tmp_path / "a.csv").write_text('id,formula\n1,CsPbI3\n2\n3,"Ca3(PO4)2"\n')
+    assert list(read_formulas(tmp_path / "a.csv")) == [Line(2, "CsPbI3"), Line(3, ""), Line(4, "Ca3(PO4)2")]
+
+
+def test_the_column_is_formula_else_the_first_else_the_one_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("name,compound\nx,CdTe\n")
+    assert texts(tmp_path / "a.csv") == ["x"]
+    assert texts(tmp_path / "a.csv", "compound") == ["CdTe"]
+    with pytest.raises(InvalidFile, match="name, compound"):
+        texts(tmp_path / "a.csv", "formula")
+
+
+def test_a_byte_order_mark_is_no_part_of_the_name(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes("\ufeffother,formula\n1,CdTe\n".encode())
+    assert texts(tmp_path / "a.csv") == ["CdTe"]
+
+
+def test_a_file_that_cannot_be_read_is_named_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "latin.txt").write_bytes(b"CdTe\nNa\xe9\n")
+    with pytest.raises(InvalidFile, match=r"latin.txt, line 2: byte 0xe9 is not UTF-8"):
+        texts(tmp_path / "latin.txt")
+    with pytest.raises(InvalidFile, match="no such file"):
+        texts(tmp_path / "missing.csv")
+    with pytest.raises(InvalidFile, match="a folder"):
+        texts(tmp_path)
+    for name in ("bad.parquet", "bad.csv.gz", "bad.txt.zst"):
+        (tmp_path / name).write_bytes(b"this is none of these formats")
+        with pytest.raises(InvalidFile, match="cannot be read"):
+            texts(tmp_path / name)
+
+
+def test_an_empty_file_has_no_formulas(tmp_path: Path) -> None:
+    for name in ("a.txt", "a.csv"):
+        (tmp_path / name).write_text("")
+        assert texts(tmp_path / name) == []

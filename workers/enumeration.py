@@ -1,0 +1,106 @@
+"""Charge-balanced compositions, addressed by index so that those not asked for cost nothing."""
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from itertools import combinations, product
+
+import numpy as np
+
+from workers.compositions import SUPPORTED, Composition, from_amounts
+from workers.errors import InvalidEnumeration
+from workers.oxidation import oxidation_states
+
+Signature = tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class Enumeration:
+    """Cations and anions in every charge-balanced stoichiometry, each composition exactly once, in a fixed order.
+
+    `cation_counts` and `anion_counts` say how many different cations and anions a composition has; an element
+    takes one of its common oxidation states; amounts are whole numbers without a common divisor.
+    """
+
+    cations: tuple[str, ...]
+    anions: tuple[str, ...]
+    cation_counts: tuple[int, ...] = (2, 3)
+    anion_counts: tuple[int, ...] = (1,)
+    max_amount: int = 8
+    max_atoms: int = 20
+
+    def __post_init__(self) -> None:
+        _check_elements("cations", self.cations, sign=1)
+        _check_elements("anions", self.anions, sign=-1)
+        if both := set(self.cations) & set(self.anions):
+            raise InvalidEnumeration(f"{', '.join(sorted(both))} among both cations and anions; one is expected")
+        for name in ("cation_counts", "anion_counts"):
+            _check_counts(name, getattr(self, name))
+        if self.max_amount < 1 or self.max_atoms < 2:
+            raise InvalidEnumeration("max_amount of at least 1 and max_atoms of at least 2 are expected")
+
+    def __len__(self) -> int:
+        return int(self._ends[-1]) if len(self._ends) else 0
+
+    def slice(self, start: int, stop: int) -> list[Composition]:
+        """The compositions with indices from start up to, not including, stop."""
+        return [self._at(index) for index in range(max(start, 0), min(stop, len(self)))]
+
+    @cached_property
+    def _systems(self) -> tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]:
+        return tuple(
+            (cations, anions)
+            for n_cations, n_anions in product(sorted(set(self.cation_counts)), sorted(set(self.anion_counts)))
+            for cations in combinations(sorted(set(self.cations)), n_cations)
+            for anions in combinations(sorted(set(self.anions)), n_anions)
+        )
+
+    @cached_property
+    def _ends(self) -> np.ndarray:
+        return np.cumsum([len(self._amounts(system)) for system in self._systems], dtype=np.int64)
+
+    def _amounts(self, system: tuple[tuple[str, ...], tuple[str, ...]]) -> np.ndarray:
+        cations, anions = system
+        states = tuple(_states(symbol, 1) for symbol in cations) + tuple(_states(symbol, -1) for symbol in anions)
+        return _balanced(states, self.max_amount, self.max_atoms)
+
+    def _at(self, index: int) -> Composition:
+        place = int(np.searchsorted(self._ends, index, side="right"))
+        system = self._systems[place]
+        table = self._amounts(system)
+        row = table[index - (int(self._ends[place]) - len(table))]
+        return from_amounts({symbol: int(n) for symbol, n in zip(system[0] + system[1], row, strict=True)})
+
+
+def _states(symbol: str, sign: int) -> tuple[int, ...]:
+    return tuple(state for state in oxidation_states().get(symbol, ()) if state * sign > 0)
+
+
+@lru_cache(maxsize=16384)
+def _balanced(states: Signature, max_amount: int, max_atoms: int) -> np.ndarray:
+    """Amounts, (n, elements), for which some choice of oxidation states adds up to no charge."""
+    grid = _amount_grid(len(states), max_amount, max_atoms)
+    choices = np.asarray(list(product(*states)), dtype=np.int16)
+    return np.asarray(grid[(grid @ choices.T == 0).any(1)])
+
+
+@lru_cache(maxsize=8)
+def _amount_grid(elements: int, max_amount: int, max_atoms: int) -> np.ndarray:
+    """All amounts without a common divisor, (n, elements)."""
+    grid = np.indices((max_amount,) * elements, dtype=np.int16).reshape(elements, -1).T + 1
+    return np.asarray(grid[(grid.sum(1) <= max_atoms) & (np.gcd.reduce(grid, axis=1) == 1)])
+
+
+def _check_elements(name: str, symbols: tuple[str, ...], sign: int) -> None:
+    if not symbols:
+        raise InvalidEnumeration(f"{name} is empty; element symbols are expected")
+    for symbol in symbols:
+        if symbol not in SUPPORTED:
+            raise InvalidEnumeration(f"{symbol!r} in {name} is not an element of H to Lr")
+        if not _states(symbol, sign):
+            kind = "positive" if sign > 0 else "negative"
+            raise InvalidEnumeration(f"{symbol} in {name} has no common {kind} oxidation state")
+
+
+def _check_counts(name: str, counts: tuple[int, ...]) -> None:
+    if not counts or min(counts) < 1 or max(counts) > 4:
+        raise InvalidEnumeration(f"{name} = {list(counts)}; numbers from 1 to 4 are expected")

@@ -1,0 +1,41 @@
+"""The errors of the science layer."""
+
+
+class SluiceError(Exception):
+    """Sluice could not go on: {0}"""
+
+    def __str__(self) -> str:
+        """The class docstring, filled with what the error was raised with."""
+        return (type(self).__doc__ or "{0}").format(*self.args)
+
+
+class UserError(SluiceError):
+    """{0}"""
+
+
+class InvalidFormula(UserError):
+    """formula {0!r}: {1}"""
+
+
+class InvalidFilter(UserError):
+    """filter {0!r}: {1}"""
+
+
+class InvalidScore(UserError):
+    """score {0!r}: {1}"""
+
+
+class InvalidFile(UserError):
+    """{0}: {1}"""
+
+
+class InvalidEnumeration(UserError):
+    """source: {0}"""
+
+
+class CrystalError(SluiceError):
+    """crystal {0}: {1}"""
+
+
+class CheckpointError(SluiceError):
+    """checkpoint {0}: {1}"""

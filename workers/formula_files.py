@@ -1,0 +1,115 @@
+"""Files of formulas: CSV, text or Parquet, plain or compressed, read line by line."""
+
+import csv
+import gzip
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, cast
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import zstandard
+
+from workers.errors import InvalidFile
+
+FORMULA_COLUMN = "formula"
+PARQUET_ROWS = 8192
+
+
+class Line(NamedTuple):
+    """One entry of a file: its number from 1 (the header counts in CSV) and its text."""
+
+    number: int
+    text: str
+
+
+def read_formulas(path: Path, column: str | None = None) -> Iterator[Line]:
+    """The formulas of a file in order; without a column's name `formula`, else the first; raises InvalidFile."""
+    try:
+        if path.suffix.lower() == ".parquet":
+            yield from _parquet(path, column)
+        else:
+            yield from _text(path, column)
+    except FileNotFoundError as exc:
+        raise InvalidFile(path, "no such file; a CSV, text or Parquet file of formulas is expected") from exc
+    except IsADirectoryError as exc:
+        raise InvalidFile(path, "a folder; a CSV, text or Parquet file of formulas is expected") from exc
+    except (OSError, EOFError, zstandard.ZstdError, pa.ArrowInvalid) as exc:
+        raise InvalidFile(path, f"cannot be read: {exc}") from exc
+
+
+def _parquet(path: Path, column: str | None) -> Iterator[Line]:
+    with pq.ParquetFile(path) as file:
+        name = _choose(path, file.schema_arrow.names, column)
+        number = 0
+        for batch in file.iter_batches(batch_size=PARQUET_ROWS, columns=[name]):
+            for value in batch.column(0).to_pylist():
+                number += 1
+                yield Line(number, "" if value is None else str(value))
+
+
+def _text(path: Path, column: str | None) -> Iterator[Line]:
+    with _opened(path) as raw:
+        lines = _decoded(raw, path)
+        if _is_csv(path):
+            yield from _csv(lines, path, column)
+        else:
+            if column is not None:
+                raise InvalidFile(path, f"column {column!r} asked of a text file; a .csv or .parquet file has columns")
+            yield from _plain(lines)
+
+
+def _is_csv(path: Path) -> bool:
+    return any(suffix.lower() in (".csv", ".tsv") for suffix in path.suffixes)
+
+
+def _plain(lines: Iterator[str]) -> Iterator[Line]:
+    for number, line in enumerate(lines, 1):
+        text = line.strip()
+        if text and not text.startswith("#"):
+            yield Line(number, text)
+
+
+def _csv(lines: Iterator[str], path: Path, column: str | None) -> Iterator[Line]:
+    delimiter = "\t" if ".tsv" in path.suffixes else ","
+    reader = csv.reader(lines, delimiter=delimiter)
+    try:
+        header = next(reader, [])
+        if not header:
+            return
+        place = header.index(_choose(path, header, column))
+        for row in reader:
+            if row:
+                yield Line(reader.line_num, row[place].strip() if place < len(row) else "")
+    except csv.Error as exc:
+        raise InvalidFile(f"{path}, line {reader.line_num}", f"not CSV: {exc}") from exc
+
+
+def _choose(path: Path, names: list[str], column: str | None) -> str:
+    if column is None:
+        return FORMULA_COLUMN if FORMULA_COLUMN in names else names[0]
+    if column not in names:
+        raise InvalidFile(path, f"no column {column!r}; the columns are {', '.join(names)}")
+    return column
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    with path.open("rb") as raw:
+        if path.suffix == ".gz":
+            yield cast(BinaryIO, gzip.GzipFile(fileobj=raw))
+        elif path.suffix == ".zst":
+            yield cast(BinaryIO, io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(raw)))
+        else:
+            yield raw
+
+
+def _decoded(raw: BinaryIO, path: Path) -> Iterator[str]:
+    for number, line in enumerate(raw, 1):
+        try:
+            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as exc:
+            place = f"byte {line[exc.start]:#04x}"
+            raise InvalidFile(f"{path}, line {number}", f"{place} is not UTF-8; UTF-8 text is expected") from exc
