@@ -79,7 +79,7 @@ def _states(symbol: str, sign: int) -> tuple[int, ...]:
 def _balanced(states: Signature, max_amount: int, max_atoms: int) -> np.ndarray:
     """Amounts, (n, elements), for which some choice of oxidation states adds up to no charge."""
     grid = _amount_grid(len(states), max_amount, max_atoms)
-    choices = np.asarray(list(product(*states)), dtype=np.int16)
+    choices = np.asarray(list(product(*states)), dtype=np.float32)  # exact, and BLAS multiplies no integers
     return np.asarray(grid[(grid @ choices.T == 0).any(1)])
 
 
@@ -87,7 +87,7 @@ def _balanced(states: Signature, max_amount: int, max_atoms: int) -> np.ndarray:
 def _amount_grid(elements: int, max_amount: int, max_atoms: int) -> np.ndarray:
     """All amounts without a common divisor, (n, elements)."""
     grid = np.indices((max_amount,) * elements, dtype=np.int16).reshape(elements, -1).T + 1
-    return np.asarray(grid[(grid.sum(1) <= max_atoms) & (np.gcd.reduce(grid, axis=1) == 1)])
+    return grid[(grid.sum(1) <= max_atoms) & (np.gcd.reduce(grid, axis=1) == 1)].astype(np.float32)
 
 
 def _check_elements(name: str, symbols: tuple[str, ...], sign: int) -> None:

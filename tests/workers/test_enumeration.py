@@ -37,7 +37,7 @@ def test_any_slice_equals_that_part_of_the_whole(start: int, stop: int) -> None:
 
 
 def test_millions_of_compositions_can_be_addressed() -> None:
-    metals = tuple(s for s, states in oxidation_states().items() if min(states) > 0)[:60]
+    metals = tuple(s for s, states in oxidation_states().items() if min(states) > 0)[:40]
     big = Enumeration(metals, ("O", "S", "Se", "Te"), (3,), (1,), max_amount=12, max_atoms=40)
     assert len(big) > 1_000_000
     middle = big.slice(len(big) // 2, len(big) // 2 + 3)
