@@ -78,16 +78,19 @@ def _states(symbol: str, sign: int) -> tuple[int, ...]:
 @lru_cache(maxsize=16384)
 def _balanced(states: Signature, max_amount: int, max_atoms: int) -> np.ndarray:
     """Amounts, (n, elements), for which some choice of oxidation states adds up to no charge."""
-    grid = _amount_grid(len(states), max_amount, max_atoms)
-    choices = np.asarray(list(product(*states)), dtype=np.float32)  # exact, and BLAS multiplies no integers
-    return np.asarray(grid[(grid @ choices.T == 0).any(1)])
+    columns = _amount_columns(len(states), max_amount, max_atoms)
+    neutral = np.zeros(columns.shape[1], dtype=bool)
+    for choice in product(*states):
+        neutral |= sum(column * np.int16(state) for column, state in zip(columns, choice, strict=True)) == 0
+    return columns[:, neutral].T
 
 
 @lru_cache(maxsize=8)
-def _amount_grid(elements: int, max_amount: int, max_atoms: int) -> np.ndarray:
-    """All amounts without a common divisor, (n, elements)."""
-    grid = np.indices((max_amount,) * elements, dtype=np.int16).reshape(elements, -1).T + 1
-    return grid[(grid.sum(1) <= max_atoms) & (np.gcd.reduce(grid, axis=1) == 1)].astype(np.float32)
+def _amount_columns(elements: int, max_amount: int, max_atoms: int) -> np.ndarray:
+    """All amounts without a common divisor, (elements, n)."""
+    columns = np.indices((max_amount,) * elements, dtype=np.int16).reshape(elements, -1) + np.int16(1)
+    small = columns[:, columns.sum(0) <= max_atoms]
+    return np.ascontiguousarray(small[:, np.gcd.reduce(small, axis=0) == 1])
 
 
 def _check_elements(name: str, symbols: tuple[str, ...], sign: int) -> None:
