@@ -79,20 +79,23 @@ def _value(node: ast.expr, columns: Mapping[str, np.ndarray]) -> np.ndarray | np
 
 
 def _check(node: ast.expr, text: str, names: frozenset[str]) -> None:
+    for part in _parts(node, text, names):
+        _check(part, text, names)
+
+
+def _parts(node: ast.expr, text: str, names: frozenset[str]) -> list[ast.expr]:
+    """What is still to be checked inside a node that is accepted; raises InvalidScore."""
     match node:
         case ast.Constant(value) if isinstance(value, int | float) and not isinstance(value, bool):
-            return
+            return []
         case ast.Name(name) if name in names:
-            return
+            return []
         case ast.Name(name):
             raise InvalidScore(text, f"{name!r} is not a property; {', '.join(sorted(names))} are accepted")
         case ast.UnaryOp(op, operand) if type(op) in _UNARY:
-            return _check(operand, text, names)
+            return [operand]
         case ast.BinOp(left, op, right) if type(op) in _BINARY:
-            _check(left, text, names)
-            return _check(right, text, names)
+            return [left, right]
         case ast.Call(ast.Name(name), arguments, []) if name in _FUNCTIONS and len(arguments) == _FUNCTIONS[name][0]:
-            for argument in arguments:
-                _check(argument, text, names)
-            return
+            return arguments
     raise InvalidScore(text, f"{ast.unparse(node)!r} is not accepted; {_ACCEPTED}")
