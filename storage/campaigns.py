@@ -1,0 +1,102 @@
+"""Campaigns: making, reading and moving them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Select, insert, select, update
+from sqlalchemy.orm import Session
+
+from storage.errors import NotFound
+from storage.rows import changed
+from storage.states import CAMPAIGN_MOVES, STAGE_ORDER, CampaignState, StageName
+from storage.tables import CampaignModelTable, CampaignTable, StageTable
+
+FINAL = (CampaignState.CANCELLED, CampaignState.DONE, CampaignState.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class NewCampaign:
+    """A campaign to be made; models as (role, model id), known to the models' table already."""
+
+    name: str
+    spec: Mapping[str, Any]
+    seed: int
+    code_version: str
+    stages: tuple[StageName, ...]
+    source_size: int | None = None
+    models: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """A screening; times are unix seconds."""
+
+    id: int
+    name: str
+    spec: dict[str, Any]
+    seed: int
+    code_version: str
+    state: CampaignState
+    created_at: float
+    finished_at: float | None
+
+
+COLUMNS = tuple(CampaignTable.__table__.columns)
+
+
+def create_campaign(session: Session, new: NewCampaign, now: float) -> int:
+    """Store a running campaign with its stages and models, and return its id."""
+    campaign = CampaignTable(
+        name=new.name,
+        spec=dict(new.spec),
+        seed=new.seed,
+        code_version=new.code_version,
+        state=CampaignState.RUNNING,
+        created_at=now,
+    )
+    session.add(campaign)
+    session.flush()
+    for place, name in enumerate(sorted(new.stages, key=lambda stage: STAGE_ORDER[stage])):
+        size = new.source_size if place == 0 else None
+        values = {"campaign_id": campaign.id, "name": name, "ordinal": STAGE_ORDER[name], "source_size": size}
+        session.execute(insert(StageTable).values(values))
+    for role, model_id in new.models:
+        values = {"campaign_id": campaign.id, "role": role, "model_id": model_id}
+        session.execute(insert(CampaignModelTable).values(values))
+    return campaign.id
+
+
+def read_campaign(session: Session, campaign_id: int) -> Campaign:
+    """One campaign; raises NotFound."""
+    rows = _read(session, select(*COLUMNS).where(CampaignTable.id == campaign_id))
+    if not rows:
+        raise NotFound("campaign", campaign_id, "`sluice campaign list` shows all")
+    return rows[0]
+
+
+def list_campaigns(session: Session) -> list[Campaign]:
+    """All campaigns, oldest first."""
+    return _read(session, select(*COLUMNS).order_by(CampaignTable.id))
+
+
+def active_campaigns(session: Session) -> list[Campaign]:
+    """The running campaigns, oldest first."""
+    running = CampaignTable.state == CampaignState.RUNNING
+    return _read(session, select(*COLUMNS).where(running).order_by(CampaignTable.id))
+
+
+def move_campaign(session: Session, campaign_id: int, to: CampaignState, now: float) -> bool:
+    """Move a campaign to another state; False where it stands in no state that leads there."""
+    leaves = [state for state, moves in CAMPAIGN_MOVES.items() if to in moves]
+    statement = (
+        update(CampaignTable)
+        .where(CampaignTable.id == campaign_id, CampaignTable.state.in_(leaves))
+        .values(state=to, finished_at=now if to in FINAL else None)
+    )
+    return changed(session, statement) == 1
+
+
+def _read(session: Session, statement: Select[Any]) -> list[Campaign]:
+    rows = session.execute(statement).mappings()
+    return [Campaign(**{**row, "state": CampaignState(row["state"])}) for row in rows]

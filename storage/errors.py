@@ -1,0 +1,27 @@
+"""The errors of the database layer."""
+
+from workers.errors import SluiceError, UserError
+
+
+class StorageError(SluiceError):
+    """database: {0}"""
+
+
+class AlienDatabase(UserError):
+    """database {0}: {1}"""
+
+
+class DatabaseUnavailable(UserError):
+    """database {0}: {1}"""
+
+
+class DatabaseFull(UserError):
+    """database {0}: the disk is full; free some space and resume the campaign, nothing that was stored is lost"""
+
+
+class NotFound(UserError):
+    """{0} {1!r}: not found; {2}"""
+
+
+class LostFence(StorageError):
+    """chunk {0}: attempt {1} is not the one that runs, its results are not stored"""
