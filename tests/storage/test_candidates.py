@@ -1,5 +1,4 @@
 from math import nan
-from time import process_time
 
 import pytest
 from sqlalchemy import text
@@ -85,19 +84,6 @@ def test_ids_of_more_formulas_than_one_statement_holds(yard) -> None:
     with reading(yard.engine) as session:
         found = candidate_ids(session, yard.campaign_id, [f"X{n}" for n in range(40_000)] + ["CsPbI3"])
     assert list(found) == ["CsPbI3"]
-
-
-def test_a_chunk_of_survivors_is_recorded_within_its_budget(sqlite_yard) -> None:
-    predictions = dict.fromkeys(("band_gap", "formation_energy_per_atom", "e_above_hull"), (0.5, 0.1))
-    seconds = []
-    for place in range(4):
-        rows = [NewCandidate(f"Cs{n}Pb{place}I", ("Cs", "Pb", "I"), n / 7, predictions) for n in range(1_000)]
-        sqlite_yard.add(NewChunk(1_000 * place, 1_000 * place + 1_000))
-        chunk = sqlite_yard.run()
-        begin = process_time()
-        sqlite_yard.finish(chunk, rows, digest="0" * 16)
-        seconds.append(process_time() - begin)
-    assert min(seconds) < 0.15  # a third of that on a quiet machine
 
 
 def test_a_candidate_belongs_to_a_campaign(yard) -> None:
