@@ -44,6 +44,7 @@ def save_checkpoint(folder: Path, arrays: Mapping[str, np.ndarray], **fields: ob
     """Write weights and card to a folder and return the card with the weights' hash."""
     folder.mkdir(parents=True, exist_ok=True)
     save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / WEIGHTS)
+    (folder / WEIGHTS).chmod(0o644)  # safetensors writes for the owner alone, a wheel is for everybody
     card = Card(model_id=_digest(folder / WEIGHTS), **fields)  # type: ignore[arg-type]
     write_card(folder, card)
     return card

@@ -1,0 +1,36 @@
+"""How stages follow one another, and which models they ask."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from storage.states import StageName
+
+UPSTREAM: dict[StageName, StageName | None] = {
+    StageName.PREDICT: None,
+    StageName.CSP: StageName.PREDICT,
+    StageName.JUDGE: StageName.CSP,
+    StageName.EXPLAIN: StageName.PREDICT,
+}
+
+
+class Role(StrEnum):
+    """What a model does in a campaign."""
+
+    COMPOSITION = "composition"
+    GENERATOR = "generator"
+    STRUCTURE = "structure"
+
+
+ROLES: dict[StageName, tuple[Role, ...]] = {
+    StageName.PREDICT: (Role.COMPOSITION,),
+    StageName.CSP: (Role.GENERATOR, Role.STRUCTURE),
+    StageName.JUDGE: (Role.STRUCTURE,),
+    StageName.EXPLAIN: (Role.COMPOSITION,),
+}
+
+
+def streams(spec: Mapping[str, object], stage: StageName) -> bool:
+    """Whether a stage takes survivors before its upstream has closed; one that takes the best so many cannot."""
+    csp = spec.get("csp")
+    top = csp.get("top") if isinstance(csp, Mapping) else None
+    return stage == StageName.JUDGE or (stage == StageName.CSP and top is None)

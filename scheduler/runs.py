@@ -1,0 +1,78 @@
+"""Running a campaign to its end on this host."""
+
+import time
+from collections.abc import Callable
+
+from sqlalchemy import Engine
+
+from scheduler.errors import CampaignFailed
+from scheduler.settings import Settings
+from scheduler.sources import ingest
+from scheduler.spec import CampaignSpec, FileSource
+from scheduler.supervisor import Machine, machine
+from storage.campaigns import Campaign, read_campaign
+from storage.engine import reading
+from storage.funnels import StageReport, funnel
+from storage.snapshots import snapshot
+from storage.stages import read_stages
+from storage.states import CampaignState, ChunkState
+
+LOOK_SECONDS = 0.25
+Progress = Callable[[list[StageReport]], None]
+
+
+def run_campaign(settings: Settings, engine: Engine, campaign_id: int, on_progress: Progress) -> Campaign:
+    """Block until a campaign runs no more, and return it as it then stands; raises CampaignFailed, MachineFailed.
+
+    Where another process runs this host's machine already, that one does the work.
+    """
+    while (campaign := _read(engine, campaign_id)).state == CampaignState.RUNNING:
+        with machine(settings, engine) as running:
+            if running is not None:
+                _ingest(engine, campaign, running)
+            while running is not None and _busy(engine, campaign_id):
+                running.check(time.monotonic())
+                _tell(engine, campaign_id, on_progress)
+        if running is None:
+            _tell(engine, campaign_id, on_progress)
+    _tell(engine, campaign_id, on_progress, seconds=0)
+    if campaign.state == CampaignState.FAILED:
+        raise CampaignFailed(campaign_id, _why(engine, campaign_id))
+    return campaign
+
+
+def _ingest(engine: Engine, campaign: Campaign, running: Machine) -> None:
+    """Read the source file into the database unless that was done; the machine screens what has come."""
+    source = CampaignSpec.model_validate(campaign.spec).source
+    with reading(engine) as session:
+        first = read_stages(session, campaign.id)[0]
+    if isinstance(source, FileSource) and first.source_size is None:
+        ingest(engine, campaign.id, source, lambda lines: running.check(time.monotonic()))
+
+
+def _busy(engine: Engine, campaign_id: int) -> bool:
+    """Whether the campaign runs, or was paused while some of its chunks run to their end."""
+    with reading(engine) as session:
+        state = read_campaign(session, campaign_id).state
+        if state != CampaignState.PAUSED:
+            return state == CampaignState.RUNNING
+        return any(report.chunks.get(ChunkState.RUNNING) for report in funnel(session, campaign_id))
+
+
+def _read(engine: Engine, campaign_id: int) -> Campaign:
+    with reading(engine) as session:
+        return read_campaign(session, campaign_id)
+
+
+def _tell(engine: Engine, campaign_id: int, on_progress: Progress, seconds: float = LOOK_SECONDS) -> None:
+    with reading(engine) as session:
+        report = funnel(session, campaign_id)
+    on_progress(report)
+    time.sleep(seconds)
+
+
+def _why(engine: Engine, campaign_id: int) -> str:
+    with reading(engine) as session:
+        campaigns = [view for view in snapshot(session).campaigns if view.id == campaign_id]
+    chunks = [chunk for campaign in campaigns for view in campaign.stages for chunk in (*view.waiting, *view.active)]
+    return next((chunk.reason for chunk in chunks if chunk.reason), "no reason is known")

@@ -1,0 +1,106 @@
+"""Where the database, the broker and Ray are: the only reader of the environment."""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from scheduler.errors import InvalidSetting
+
+SQLITE = "sqlite:///"
+EMBEDDED_BROKER = "filesystem://"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The three addresses that tell a laptop from a cluster, and how much of this host to use."""
+
+    database_url: str
+    broker_url: str
+    ray_address: str | None
+    folder: Path
+    device: str
+    actors: int
+    lease_seconds: float
+    tick_seconds: float
+
+    @property
+    def embedded_broker(self) -> bool:
+        return self.broker_url == EMBEDDED_BROKER
+
+    @property
+    def broker_folder(self) -> Path:
+        return self.folder / "broker"
+
+    @property
+    def node_file(self) -> Path:
+        return self.folder / "ray.json"
+
+    @property
+    def token_file(self) -> Path:
+        return self.folder / "ray.token"
+
+
+def load_settings(environment: Mapping[str, str] | None = None, database_url: str | None = None) -> Settings:
+    """Settings from the environment, the embedded default wherever it is silent."""
+    env = os.environ if environment is None else environment
+    url = database_url or env.get("SLUICE_DATABASE_URL") or f"{SQLITE}{Path.cwd() / 'sluice.db'}"
+    folder = env.get("SLUICE_FOLDER")
+    return Settings(
+        database_url=url,
+        broker_url=env.get("SLUICE_BROKER_URL") or EMBEDDED_BROKER,
+        ray_address=env.get("SLUICE_RAY_ADDRESS") or None,
+        folder=Path(folder) if folder else machine_folder(url),
+        device=env.get("SLUICE_DEVICE") or "cpu",
+        actors=_whole(env, "SLUICE_ACTORS", 2),
+        lease_seconds=_seconds(env, "SLUICE_LEASE_SECONDS", 10.0),
+        tick_seconds=_seconds(env, "SLUICE_TICK_SECONDS", 0.2),
+    )
+
+
+def machine_folder(database_url: str) -> Path:
+    """The private folder of the processes that serve one database: beside an SQLite file, else in the home folder."""
+    if database_url.startswith(SQLITE):
+        file = Path(database_url.removeprefix(SQLITE)).absolute()
+        return file.with_name(f"{file.name}.sluice")
+    return Path.home() / ".sluice" / hashlib.blake2b(database_url.encode(), digest_size=8).hexdigest()
+
+
+def child_environment(settings: Settings) -> dict[str, str]:
+    """The environment that makes a child process read these same settings, with Ray locked by a token of our own."""
+    own = {
+        "SLUICE_DATABASE_URL": settings.database_url,
+        "SLUICE_BROKER_URL": settings.broker_url,
+        "SLUICE_FOLDER": str(settings.folder),
+        "SLUICE_DEVICE": settings.device,
+        "SLUICE_ACTORS": str(settings.actors),
+        "SLUICE_LEASE_SECONDS": str(settings.lease_seconds),
+        "SLUICE_TICK_SECONDS": str(settings.tick_seconds),
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "OMP_NUM_THREADS": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
+    if settings.ray_address:
+        own["SLUICE_RAY_ADDRESS"] = settings.ray_address
+    else:
+        own |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(settings.token_file)}
+    return {**os.environ, **own}
+
+
+def _whole(env: Mapping[str, str], name: str, default: int) -> int:
+    text = env.get(name) or str(default)
+    if not text.isdigit() or int(text) == 0:
+        raise InvalidSetting(f"{name}={text!r}: expected a whole number from 1")
+    return int(text)
+
+
+def _seconds(env: Mapping[str, str], name: str, default: float) -> float:
+    text = env.get(name) or str(default)
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < 86400:
+        raise InvalidSetting(f"{name}={text!r}: expected seconds, more than 0")
+    return value

@@ -1,0 +1,185 @@
+"""What a campaign shall do: the spec, its TOML form, and what people are told when it does not fit."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails
+
+from scheduler.errors import InvalidSpec
+from scheduler.flow import Role
+from storage.states import StageName
+from workers.errors import UserError
+from workers.filters import contradiction, parse_filter, properties_of
+from workers.scores import DEFAULT_SCORE, NAMES, parse_score
+
+PREDICTED = ("band_gap", "formation_energy_per_atom", "e_above_hull")
+FILTERABLE = frozenset({*PREDICTED, *(f"{name}_std" for name in PREDICTED), "formula", "elements", "nelements"})
+SCORABLE = NAMES & FILTERABLE
+Count = Annotated[int, Field(ge=1)]
+
+
+class Table(BaseModel):
+    """A table of the spec; it takes no key that it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class EnumerateSource(Table):
+    """Charge-balanced compositions of these elements."""
+
+    kind: Literal["enumerate"]
+    cations: list[str]
+    anions: list[str]
+    cation_counts: list[int] = [2, 3]
+    anion_counts: list[int] = [1]
+    max_amount: Count = 8
+    max_atoms: Annotated[int, Field(ge=2)] = 20
+
+
+class FileSource(Table):
+    """The formulas of a file; `column` defaults to `formula`, else the first."""
+
+    kind: Literal["file"]
+    path: str
+    column: str | None = None
+
+
+class PredictStage(Table):
+    """Properties from the composition, what of it survives, and which is better."""
+
+    model: str = "composition-predictor"
+    where: str | None = None
+    score: str = DEFAULT_SCORE
+
+    @field_validator("where")
+    @classmethod
+    def _checked_where(cls, text: str | None) -> str | None:
+        if text is not None:
+            check_where(text)
+        return text
+
+    @field_validator("score")
+    @classmethod
+    def _checked_score(cls, text: str) -> str:
+        try:
+            parse_score(text, SCORABLE)
+        except UserError as exc:
+            raise ValueError(str(exc)) from exc
+        return text
+
+
+class CspStage(Table):
+    """Crystal structures for the best `top`, or for every survivor; temperature without unit."""
+
+    model: str = "crystal-generator"
+    top: Count | None = None
+    structures: Annotated[int, Field(ge=0)] = 8
+    relax_steps: Annotated[int, Field(ge=0)] = 30
+    temperature: Annotated[float, Field(gt=0, le=5, strict=False)] = 0.7
+    max_atoms: Annotated[int, Field(ge=1, le=200)] = 20
+
+
+class JudgeStage(Table):
+    """Properties again, from the best structure."""
+
+    model: str = "structure-predictor"
+
+
+class ExplainStage(Table):
+    """Which elements make the prediction, for the best `top`."""
+
+    top: Annotated[int, Field(ge=0)] = 10
+    property: Literal["band_gap", "formation_energy_per_atom", "e_above_hull"] = "band_gap"
+    index: Literal["k-SII"] = "k-SII"
+    order: Annotated[int, Field(ge=1, le=2)] = 2
+
+
+class CampaignSpec(Table):
+    """One screening."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)] = "campaign"
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    source: Annotated[EnumerateSource | FileSource, Field(discriminator="kind")]
+    predict: PredictStage = PredictStage()
+    csp: CspStage | None = None
+    judge: JudgeStage = JudgeStage()
+    explain: ExplainStage | None = None
+
+
+def check_where(text: str) -> None:
+    """Raise ValueError unless the text is a filter over what is predicted that some value can satisfy."""
+    try:
+        tree = parse_filter(text)
+    except UserError as exc:
+        raise ValueError(str(exc)) from exc
+    if unknown := sorted(properties_of(tree) - FILTERABLE):
+        raise ValueError(f"{unknown[0]!r} is not predicted; {', '.join(sorted(FILTERABLE))} are accepted")
+    if impossible := contradiction(tree):
+        raise ValueError(f"{text!r} selects nothing: {impossible}")
+
+
+def stages_of(spec: CampaignSpec) -> tuple[StageName, ...]:
+    """The stages that the spec asks for, in the order of the funnel."""
+    stages = [StageName.PREDICT]
+    if spec.csp is not None and spec.csp.structures > 0:
+        stages += [StageName.CSP, StageName.JUDGE]
+    if spec.explain is not None and spec.explain.top > 0:
+        stages.append(StageName.EXPLAIN)
+    return tuple(stages)
+
+
+def model_names(spec: CampaignSpec) -> dict[Role, str]:
+    """The models that a spec asks for, by role."""
+    csp = spec.csp or CspStage()
+    return {Role.COMPOSITION: spec.predict.model, Role.GENERATOR: csp.model, Role.STRUCTURE: spec.judge.model}
+
+
+def load_spec(path: Path) -> CampaignSpec:
+    """The spec in a TOML file, its source's path taken from the file's folder; raises InvalidSpec."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as exc:
+        raise InvalidSpec(f"{path}: no such file; a TOML spec is expected") from exc
+    except UnicodeDecodeError as exc:
+        raise InvalidSpec(f"{path}: not UTF-8 text (byte {exc.start}); a TOML spec is expected") from exc
+    except tomllib.TOMLDecodeError as exc:
+        raise InvalidSpec(f"{path}: not TOML: {exc}") from exc
+    except OSError as exc:
+        raise InvalidSpec(f"{path}: {exc.strerror}; a readable TOML spec is expected") from exc
+    source = data.get("source")
+    if isinstance(source, dict) and isinstance(source.get("path"), str):
+        source["path"] = str(path.parent / source["path"])
+    return parse_spec(data, str(path))
+
+
+def parse_spec(data: dict[str, object], place: str) -> CampaignSpec:
+    """The spec that these tables spell; raises InvalidSpec with the first thing that does not fit."""
+    try:
+        return CampaignSpec.model_validate(data)
+    except ValidationError as exc:
+        raise InvalidSpec(f"{place}: {_in_one_line(exc.errors()[0])}") from exc
+
+
+def _in_one_line(error: ErrorDetails) -> str:
+    key = ".".join(str(part) for part in error["loc"] if part not in ("enumerate", "file"))
+    match error["type"]:
+        case "extra_forbidden":
+            return f"unknown key {key!r}; {', '.join(_accepted(error['loc'][:-1]))} are accepted"
+        case "missing" | "union_tag_not_found":
+            what = f"{key}.kind" if error["type"] == "union_tag_not_found" else key
+            return f"{what} is missing"
+        case "value_error":
+            return f"{key}: {error['msg'].removeprefix('Value error, ')}"
+    message = error["msg"][0].lower() + error["msg"][1:]
+    return f"{key} = {error['input']!r}: {message}"
+
+
+def _accepted(place: tuple[int | str, ...]) -> list[str]:
+    tables: dict[int | str, type[Table]] = {
+        "predict": PredictStage, "csp": CspStage, "judge": JudgeStage, "explain": ExplainStage,
+        "enumerate": EnumerateSource, "file": FileSource,
+    }  # fmt: skip
+    table = tables.get(place[-1], CampaignSpec) if place else CampaignSpec
+    return list(table.model_fields)

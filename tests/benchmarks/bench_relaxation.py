@@ -1,0 +1,63 @@
+"""Energies and relaxations a second on one thread, beside CHGNet's own optimizer: `python
+tests/benchmarks/bench_relaxation.py`."""
+
+import time
+import warnings
+from collections.abc import Callable
+from typing import cast
+
+import numpy as np
+import torch
+from chgnet.model import StructOptimizer
+from chgnet.model.dynamics import TrajectoryObserver
+
+from workers.crystals import Crystal, from_arrays, matrix, to_structure
+from workers.potentials import Potential
+
+STEPS, FORCE = 30, 0.05  # eV/Å
+
+
+def distorted(count: int, seed: int) -> list[Crystal]:
+    """Perovskites of ten atoms with strained cells and displaced atoms, as a generator might write them."""
+    rng = np.random.default_rng(seed)
+    sites = [(0, 0, 0), (0.5, 0.5, 0.5), (0.5, 0.5, 0), (0.5, 0, 0.5), (0, 0.5, 0.5)]
+    coords = np.array([(x, y, (z + layer) / 2) for layer in (0, 1) for x, y, z in sites])
+    crystals = []
+    for a, b in rng.choice(("Ca", "Sr", "Ba", "Pb"), count), rng.choice(("Ti", "Zr", "Sn", "Hf"), count):
+        edges = 4.1 * (1 + rng.normal(0, 0.04, 3)) * (1, 1, 2)
+        crystal = from_arrays((*edges, *(90 + rng.normal(0, 2, 3))), (a, b, "O", "O", "O") * 2, coords)
+        moved = coords + rng.normal(0, 0.12, (10, 3)) @ np.linalg.inv(matrix(crystal))
+        crystals.append(from_arrays(crystal.lattice, crystal.species, moved))
+    return crystals
+
+
+def timed(name: str, crystals: list[Crystal], work: Callable[[list[Crystal]], list[float]]) -> None:
+    """Run the work, whose answer is energies in eV/atom, and print what it took."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    energies = work(crystals)
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    rates = f"{len(crystals) / wall:.2f}/s, {len(crystals) / cpu:.2f} a CPU second"
+    print(f"{name}: {rates}, mean energy {np.mean(energies):.4f} eV/atom")
+
+
+def by_optimizer(crystals: list[Crystal]) -> list[float]:
+    """Final energies of CHGNet's own optimizer, eV/atom."""
+    optimizer, energies = StructOptimizer(use_device="cpu"), []
+    for crystal in crystals:
+        answer = optimizer.relax(to_structure(crystal), fmax=FORCE, steps=STEPS, verbose=False)
+        energies.append(cast(TrajectoryObserver, answer["trajectory"]).energies[-1] / len(crystal.species))
+    return energies
+
+
+def main(count: int = 12) -> None:
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")  # the other optimizer's
+    crystals, potential = distorted(count, 0), Potential("cpu")
+    potential.energies(crystals[:2])
+    timed("energies", crystals * 4, potential.energies)
+    timed("relaxations", crystals, lambda some: [r.energy for r in potential.relax(some, STEPS, FORCE)])
+    timed("CHGNet's StructOptimizer", crystals, by_optimizer)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""Campaigns: everything that decides their results stands with them; moves that make no sense are told."""
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from scheduler.campaigns import cancel_campaign, code_version, create_campaign, pause_campaign, resume_campaign
+from scheduler.errors import CampaignStands
+from scheduler.spec import CampaignSpec, parse_spec
+from storage.campaigns import list_campaigns, move_campaign, read_campaign
+from storage.engine import open_database, reading, transaction
+from storage.errors import NotFound
+from storage.models import campaign_models
+from storage.stages import read_stages
+from storage.states import CampaignState, StageName
+from workers.errors import CheckpointError
+from workers.models import find_card
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Engine:
+    return open_database(f"sqlite:///{tmp_path / 'test.db'}")
+
+
+@pytest.fixture
+def spec() -> CampaignSpec:
+    tables = {
+        "name": "test",
+        "seed": 5,
+        "source": {"kind": "enumerate", "cations": ["Cu", "In"], "anions": ["S"]},
+        "csp": {},
+    }
+    return parse_spec(tables, "test")
+
+
+def test_spec_seed_code_and_models_stand_with_the_campaign(engine: Engine, spec: CampaignSpec) -> None:
+    campaign_id = create_campaign(engine, spec)
+    with reading(engine) as session:
+        campaign = read_campaign(session, campaign_id)
+        stages = read_stages(session, campaign_id)
+        roles = campaign_models(session, campaign_id)
+    assert campaign_id == 1 and campaign.state == CampaignState.RUNNING
+    assert CampaignSpec.model_validate(campaign.spec) == spec
+    assert (campaign.seed, campaign.code_version) == (5, code_version())
+    assert [stage.name for stage in stages] == [StageName.PREDICT, StageName.CSP, StageName.JUDGE]
+    assert roles == {
+        "composition": find_card("composition-predictor").model_id,
+        "generator": find_card("crystal-generator").model_id,
+        "structure": find_card("structure-predictor").model_id,
+    }
+
+
+def test_missing_model_is_told_before_anything_is_stored(engine: Engine, spec: CampaignSpec) -> None:
+    missing = spec.model_copy(update={"judge": spec.judge.model_copy(update={"model": "oracle"})})
+    with pytest.raises(CheckpointError, match="checkpoint oracle: not found"):
+        create_campaign(engine, missing)
+    with reading(engine) as session:
+        assert list_campaigns(session) == []
+
+
+def test_pause_resume_cancel(engine: Engine, spec: CampaignSpec) -> None:
+    campaign = create_campaign(engine, spec)
+    assert pause_campaign(engine, campaign).state == CampaignState.PAUSED
+    assert resume_campaign(engine, campaign).state == CampaignState.RUNNING
+    assert resume_campaign(engine, campaign).state == CampaignState.RUNNING
+    assert cancel_campaign(engine, campaign).state == CampaignState.CANCELLED
+    with pytest.raises(CampaignStands, match="campaign 1 is cancelled and cannot become running"):
+        resume_campaign(engine, campaign)
+
+
+def test_failed_campaign_can_go_on_and_done_stays_done(engine: Engine, spec: CampaignSpec) -> None:
+    campaign = create_campaign(engine, spec)
+    with transaction(engine) as session:
+        move_campaign(session, campaign, CampaignState.FAILED, 0.0)
+    assert resume_campaign(engine, campaign).state == CampaignState.RUNNING
+    with transaction(engine) as session:
+        move_campaign(session, campaign, CampaignState.DONE, 0.0)
+    assert resume_campaign(engine, campaign).state == CampaignState.DONE
+    with pytest.raises(CampaignStands, match="is done and cannot become paused"):
+        pause_campaign(engine, campaign)
+
+
+def test_unknown_campaign_is_told(engine: Engine) -> None:
+    with pytest.raises(NotFound):
+        pause_campaign(engine, 7)

@@ -1,0 +1,93 @@
+"""Specs that fit, and the one line that each misfit gets."""
+
+from pathlib import Path
+
+import pytest
+
+from scheduler.errors import InvalidSpec
+from scheduler.spec import EnumerateSource, load_spec, parse_spec, stages_of
+from storage.states import StageName
+
+GOOD = """
+name = "solar"
+seed = 7
+
+[source]
+kind = "enumerate"
+cations = ["Cu", "Ba"]
+anions = ["S"]
+
+[predict]
+where = 'band_gap >= 1.0 AND band_gap <= 1.8 AND e_above_hull <= 0.1'
+
+[csp]
+top = 50
+
+[explain]
+"""
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "spec.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_spec_of_the_main_job(tmp_path: Path) -> None:
+    spec = load_spec(written(tmp_path, GOOD))
+    assert (spec.name, spec.seed, spec.predict.score) == ("solar", 7, "-e_above_hull")
+    assert isinstance(spec.source, EnumerateSource) and spec.source.cations == ["Cu", "Ba"]
+    assert spec.csp is not None and (spec.csp.top, spec.csp.structures, spec.csp.relax_steps) == (50, 8, 30)
+    assert stages_of(spec) == tuple(StageName)
+
+
+def test_what_comes_back_from_json_is_the_same_spec(tmp_path: Path) -> None:
+    spec = load_spec(written(tmp_path, GOOD))
+    assert parse_spec(spec.model_dump(mode="json"), "database") == spec
+
+
+def test_path_is_taken_from_the_folder_of_the_spec(tmp_path: Path) -> None:
+    spec = load_spec(written(tmp_path, '[source]\nkind = "file"\npath = "mine.csv"\n'))
+    assert spec.source.path == str(tmp_path / "mine.csv")  # type: ignore[union-attr]
+
+
+def test_without_structures_there_is_neither_csp_nor_judge(tmp_path: Path) -> None:
+    spec = load_spec(written(tmp_path, GOOD.replace("top = 50", "structures = 0")))
+    assert stages_of(spec) == (StageName.PREDICT, StageName.EXPLAIN)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ('name = "solar"', "nmae = 1", "unknown key 'nmae'; name, seed, source, predict"),
+        ("[predict]", "[predict]\nwhre = 1", "unknown key 'predict.whre'; model, where, score are accepted"),
+        ('anions = ["S"]', 'anions = ["S"]\nanoins = 1', "unknown key 'source.anoins'; kind, cations"),
+        ("seed = 7", "seed = -1", "seed = -1: input should be greater than or equal to 0"),
+        ("seed = 7", 'seed = "x"', "seed = 'x': input should be a valid integer"),
+        ("top = 50", "top = 0", "csp.top = 0: input should be greater than or equal to 1"),
+        ('kind = "enumerate"', 'kind = "guess"', "source"),
+        ('kind = "enumerate"', "", "source.kind is missing"),
+        ('cations = ["Cu", "Ba"]', "", "source.cations is missing"),
+        ("band_gap >= 1.0", "band_gap >= 2.0", "selects nothing: band_gap cannot be at least 2 and at most 1.8"),
+        ("band_gap >= 1.0", "band_gup >= 1.0", "'band_gup' is not predicted"),
+        ("band_gap >= 1.0", "band_gap >> 1.0", "predict.where: filter"),
+        ("[predict]", '[predict]\nscore = "gap"', "predict.score: score 'gap': 'gap' is not a property"),
+        ("[explain]", '[explain]\nproperty = "smell"', "explain.property = 'smell'"),
+        ("seed = 7", "seed = = 7", "not TOML"),
+    ],
+)
+def test_misfit_gets_one_line_with_file_key_and_value(tmp_path: Path, old: str, new: str, line: str) -> None:
+    path = written(tmp_path, GOOD.replace(old, new))
+    with pytest.raises(InvalidSpec) as caught:
+        load_spec(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ") and line in message and "\n" not in message
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe name"])
+def test_unreadable_spec_gets_one_line(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "spec.toml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InvalidSpec, match="TOML spec is expected"):
+        load_spec(path)

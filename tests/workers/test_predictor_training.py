@@ -1,0 +1,191 @@
+"""Training: labels of ground states, batches, a stage that learns and goes on after a kill, honest spreads."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from workers.predictors.baseline import forest_errors, statistics_features
+from workers.predictors.batches import Batches, Scaling, measure_scaling
+from workers.predictors.calibration import miscalibration, rank_correlation
+from workers.predictors.elements import NAMES, element_table
+from workers.predictors.evaluation import assemble, calibrate, formula_of, properties_of
+from workers.predictors.fitting import Stage, fit, property_loss, spent
+from workers.predictors.labels import gather
+from workers.predictors.network import Network, NetworkConfig, mask_tokens
+from workers.predictors.table import LONGEST, MASK, TASKS, Table
+from workers.predictors.training import reporter
+
+ELEMENTS = ("H", "O", "Na", "Cl", "K")
+
+
+@pytest.fixture(scope="module")
+def table() -> Table:
+    """Binaries whose labels are the difference of two elements' numbers, weighted by their shares."""
+    rng = np.random.default_rng(0)
+    numbers = np.full((600, LONGEST), MASK, dtype=np.int16)
+    numbers[:, :2] = [sorted(rng.choice(5, 2, replace=False) + 1) for _ in range(600)]
+    shares = np.zeros((600, LONGEST), dtype=np.float32)
+    shares[:, 0] = rng.uniform(0.1, 0.9, 600)
+    shares[:, 1] = 1 - shares[:, 0]
+    labels = np.repeat((numbers * shares).sum(axis=1, keepdims=True), len(TASKS), axis=1).astype(np.float32)
+    labels[::7, 0] = np.nan
+    splits = np.where(np.arange(600) < 400, 0, np.where(np.arange(600) < 500, 1, 2)).astype(np.int8)
+    return Table(ELEMENTS, element_table(ELEMENTS).astype(np.float32), numbers, shares, labels, splits)
+
+
+def small_network(table: Table) -> Network:
+    torch.manual_seed(0)
+    sizes = {"width": 16, "layers": 1, "heads": 2, "waves": 4}
+    return Network(NetworkConfig(len(table.elements), table.features.shape[1], len(TASKS), **sizes))
+
+
+def stage(seconds: float) -> Stage:
+    return Stage("member-0", seconds, 1e-2, 1e-4, 0.0, 0.1, 0.1, (1.0,) * len(TASKS), 0)
+
+
+def gap_error(report: str) -> float:
+    return float(report.split(",")[0].split()[1])
+
+
+def test_a_label_is_that_of_the_ground_state(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        "matbench_mp_e_form",
+        composition=["Na1 Cl1", "Na4 Cl4"],
+        target=[-1.0, -2.0],
+        spacegroup_number=[1, 2],
+    )
+    write(tmp_path, "matbench_mp_gap", composition=["Na1 Cl1", "Na4 Cl4"], target=[0.1, 5.0], spacegroup_number=[1, 2])
+    many = ["NaCl", *(f"Na{n}Cl{n + 1}" for n in range(1, 60))]
+    energies = {"formation_energy_per_atom": [-1.5] * 60, "decomposition_energy_per_atom": [-0.3] * 60}
+    write(tmp_path, "mp_stability", formula=many, **energies)
+    oqmd = {"bandgap": [4.0, None], "formation_enthalpy": [43.0, None], "volume_per_atom": [20.0, None]}
+    write(tmp_path, "oqmd_composition", formula=["Cl1Na1", "Xe1Na1"], **oqmd)
+    write(tmp_path, "mp2025_formulas", formula=["Na3Cl"])
+    write(tmp_path, "mp20", formula=["XeF2"])
+    found = gather(tmp_path)
+    assert found.elements == ("Na", "Cl")  # xenon and fluorine are too rare to be known
+    labels = {formula_of(found, row): found.labels[row].tolist() for row in range(len(found.labels))}
+    assert labels["Na0.50000000Cl0.50000000"] == pytest.approx([5.0, -2.0, -0.3, 4.0, 6.0, 20.0])
+    assert np.isnan(labels["Na0.75000000Cl0.25000000"]).all()
+
+
+def write(folder: Path, name: str, **columns: list[object]) -> None:
+    pq.write_table(pa.table(columns), folder / f"{name}.parquet")
+
+
+def test_a_table_comes_back_as_it_was_saved(table: Table, tmp_path: Path) -> None:
+    table.save(tmp_path / "table.npz")
+    found = Table.load(tmp_path / "table.npz")
+    assert found.elements == table.elements
+    np.testing.assert_array_equal(found.labels, table.labels)
+    np.testing.assert_array_equal(found.shares, table.shares)
+
+
+def test_an_epoch_holds_every_row_once_and_any_step_can_be_asked_again(table: Table) -> None:
+    rows = table.rows("train", labelled=True)
+    batches = Batches(table, measure_scaling(table), rows, 64, (0,))
+    epoch = [batches[step] for step in range(batches.epoch_steps)]
+    shares = torch.cat([batch.shares[:, 0] for batch in epoch]).numpy()
+    np.testing.assert_array_equal(np.sort(shares), np.sort(table.shares[rows, 0]))
+    assert not torch.equal(batches[batches.epoch_steps].shares, epoch[0].shares)
+    assert torch.equal(batches[0].shares, epoch[0].shares)
+
+
+def test_a_stage_learns_and_goes_on_where_it_was_killed(table: Table, tmp_path: Path) -> None:
+    scaling = measure_scaling(table)
+    batches = Batches(table, scaling, table.rows("train", labelled=True), 64, (0,))
+    network, report = small_network(table), reporter(table, scaling)
+    before = gap_error(report(network))
+    fit(network, stage(2.0), batches, tmp_path, report)
+    learned = report(network)
+    assert gap_error(learned) < 0.7 * before
+    again = small_network(table)
+    fit(again, stage(2.0), batches, tmp_path, report)  # its time is spent: nothing is left to do
+    assert report(again) == learned
+    assert spent(tmp_path / "member-0.safetensors") >= 2.0
+
+
+def test_a_checkpoint_is_assembled_and_calibrated(table: Table, tmp_path: Path) -> None:
+    batches = Batches(table, measure_scaling(table), table.rows("train", labelled=True), 64, (0,))
+    network = small_network(table)
+    fit(network, stage(0.5), batches, tmp_path, lambda _: "")
+    ensemble = assemble(measure_scaling(table), [tmp_path / "member-0.safetensors"], network.config)
+    stretch = calibrate(ensemble.eval(), table)
+    assert stretch.shape == (3,) and bool((stretch > 0).all())
+
+
+def test_masks_hide_at_the_asked_rate_and_leave_the_rest(table: Table) -> None:
+    numbers = torch.from_numpy(table.numbers[:, :2].astype(np.int64))
+    shares = torch.from_numpy(table.shares[:, :2])
+    nothing, everything = torch.zeros(600, 1), torch.ones(600, 1)
+    found = mask_tokens(numbers, shares, nothing, torch.Generator().manual_seed(0))
+    assert torch.equal(found[0], numbers) and torch.equal(found[1], shares)
+    found = mask_tokens(numbers, shares, everything, torch.Generator().manual_seed(0))
+    hidden_number, hidden_share = found[0] == MASK, found[1] == 0
+    assert bool((hidden_number | hidden_share).all())
+    assert (hidden_number & hidden_share).float().mean().item() == pytest.approx(0.5, abs=0.05)
+
+
+def test_the_loss_wants_the_median_and_an_honest_scale_and_ignores_unknown_labels() -> None:
+    labels = torch.tensor([[0.0], [1.0], [2.0], [float("nan")]]).repeat(8, 1)
+    weights = torch.ones(1)
+
+    def loss(median: float, scale: float) -> float:
+        shape = (len(labels), 1)
+        return property_loss(torch.full(shape, median), torch.full(shape, scale), labels, weights).item()
+
+    honest = float(np.log(2 / 3))  # the mean absolute error about the median
+    assert loss(1.0, honest) < min(loss(0.5, honest), loss(1.5, honest), loss(1.0, honest + 1), loss(1.0, honest - 1))
+
+
+def test_networks_do_not_care_for_the_order_of_tokens(table: Table) -> None:
+    network = small_network(table).eval()
+    torch.nn.init.normal_(network.head[-1].weight)
+    numbers, shares = torch.tensor([[1, 3, 5]]), torch.tensor([[0.2, 0.3, 0.5]])
+    turned = network(numbers.flip(1), shares.flip(1))[0]
+    torch.testing.assert_close(network(numbers, shares)[0], turned)
+
+
+def test_elements_have_physical_properties() -> None:
+    rows = element_table(["H", "O", "Fe", "Cs"])
+    assert np.isfinite(rows).all()
+    assert rows[:, NAMES.index("X")].argmax() == 1  # oxygen
+    assert rows[2, NAMES.index("d_valence")] == 6 and rows[2, NAMES.index("d_unfilled")] == 4
+    assert rows[1, NAMES.index("p_valence")] == 4 and rows[3, NAMES.index("row")] == 6
+
+
+def test_the_baseline_sees_weighted_statistics_and_learns(table: Table) -> None:
+    numbers, shares = np.array([[1, 2, MASK]]), np.array([[0.25, 0.75, 0.0]])
+    found = statistics_features(numbers, shares, np.array([[2.0], [6.0]]))[0]
+    assert found[:6].tolist() == pytest.approx([5.0, 1.5, 2.0, 6.0, 4.0, 6.0])
+    labels = table.labels[:, 0]
+    spread = np.nanmean(np.abs(labels - np.nanmedian(labels)))
+    assert forest_errors(table, labels, seed=0).mean() < 0.2 * spread
+
+
+def test_calibration_is_measured_and_mended() -> None:
+    rng = np.random.default_rng(0)
+    stds = rng.uniform(0.5, 2.0, 20_000)
+    errors = rng.normal(0.0, stds)
+    assert miscalibration(errors, stds) < 0.01
+    assert miscalibration(errors, stds / 3) > 0.2
+    assert 0.3 < rank_correlation(errors, stds) < 1
+    assert rank_correlation(stds, stds) == pytest.approx(1.0)
+
+
+def test_whatever_decomposes_at_a_cost_lies_on_the_hull() -> None:
+    labels = properties_of(np.array([[1.0, -2.0, -0.3, 9.0], [0.0, -1.0, 0.2, 9.0]]))
+    assert labels.tolist() == [[1.0, -2.0, 0.0], [0.0, -1.0, 0.2]]
+
+
+def test_scaling_uses_the_training_split_alone(table: Table) -> None:
+    wild = np.where((table.splits == 0)[:, None], table.labels, 1e6).astype(np.float32)
+    changed = Table(table.elements, table.features, table.numbers, table.shares, wild, table.splits)
+    found, wanted = measure_scaling(changed), measure_scaling(table)
+    assert isinstance(found, Scaling)
+    np.testing.assert_array_equal(found.centre, wanted.centre)

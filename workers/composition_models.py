@@ -1,0 +1,32 @@
+"""The composition predictor as actors hold it: it refuses by item, and explains itself."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from workers.cards import Card
+from workers.explainer import Index, explain
+from workers.models import Explained, Refused, accepted
+from workers.predictors.predictor import CompositionPredictor
+
+Predicted = dict[str, tuple[float, float]]
+
+
+class CompositionModel:
+    """Predictions and explanations of formulas."""
+
+    def __init__(self, card: Card, arrays: Mapping[str, np.ndarray], device: str) -> None:
+        self._predictor = CompositionPredictor(card, arrays, device)
+
+    def predict(self, formulas: Sequence[str]) -> list[Predicted | Refused]:
+        """Value and standard deviation by property, or why a formula is not taken."""
+        refusals = [self._predictor.unsupported(formula) for formula in formulas]
+        answers = iter(self._predictor.predict(accepted(formulas, refusals)))
+        return [next(answers) if refusal is None else Refused(refusal) for refusal in refusals]
+
+    def explain(self, formulas: Sequence[str], property: str, index: Index, order: int) -> list[Explained]:
+        """Which elements make the prediction."""
+        return [
+            Explained(row.formula, row.baseline, row.value, row.interactions)
+            for row in explain(self._predictor, formulas, property, index, order)
+        ]

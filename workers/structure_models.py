@@ -1,0 +1,37 @@
+"""The structure predictor as actors hold it, with the potential that ranks and relaxes."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from workers.cards import Card
+from workers.crystals import Crystal, merge_duplicates
+from workers.judges import StructurePredictor
+from workers.potentials import Potential
+from workers.relaxation import Relaxed
+
+Predicted = dict[str, tuple[float, float]]
+
+
+class StructureModel:
+    """Energies, relaxation and properties of crystals."""
+
+    def __init__(self, card: Card, arrays: Mapping[str, np.ndarray], device: str) -> None:
+        self._judge = StructurePredictor(card, arrays, device)
+        self._potential = Potential(device)
+
+    def predict(self, crystals: Sequence[Crystal]) -> list[Predicted]:
+        """Value and standard deviation by property, their names prefixed with structure_."""
+        return list(self._judge.predict(list(crystals)))
+
+    def energies(self, crystals: Sequence[Crystal]) -> list[float]:
+        """Energies in eV/atom, infinite where there is none."""
+        return self._potential.energies(crystals)
+
+    def relax(self, crystals: Sequence[Crystal], steps: int, fmax: float) -> list[Relaxed]:
+        """Relaxed crystals; fmax in eV/Å."""
+        return self._potential.relax(crystals, steps, fmax)
+
+    def merge(self, groups: Sequence[Sequence[Crystal]]) -> list[list[int]]:
+        """For each crystal of each group the place of the first one that is the same."""
+        return [merge_duplicates(group) for group in groups]
