@@ -9,6 +9,12 @@ SPLITS = ("train", "val", "test", "polymorph", "polymorph_test")  # by the numbe
 ENERGY = "formation_energy_per_atom"
 ONE_SIGMA = 0.6827
 BOUNDS = {"band_gap": 0.05, ENERGY: -np.inf, "e_above_hull": 0.002}  # eV, eV/atom: above them a value is free
+SETTINGS = {  # which rows, and against which phases
+    "test": ("test", "others"),
+    "test, no test formula in the hull": ("test", "others_untested"),
+    "test, its own formula in the hull": ("test", "hull"),
+    "polymorph_test": ("polymorph_test", "others"),
+}
 
 Arrays = dict[str, np.ndarray]
 
@@ -31,8 +37,7 @@ def measure(judge: Judge, table: Arrays) -> dict[str, object]:
     """Errors on MP-20's test split and on held-out polymorphs outside it, with what simpler means reach."""
     test, train = rows_of(table, "test"), rows_of(table, "train")
     metrics: dict[str, object] = {}
-    for split, competing in (("test", "others"), ("test", "others_untested"), ("polymorph_test", "others")):
-        key = split if competing == "others" else f"{split}, no test formula in the hull"
+    for key, (split, competing) in SETTINGS.items():
         metrics[key] = score(judge, table, rows_of(table, split), competing)
     metrics["constant"] = {
         structure_name(name): _mean(table[name][test] - np.median(table[name][train]), _known(table, name, test))

@@ -123,8 +123,8 @@ def write_table(work: Path, rows: pa.Table, phases: Mapping[str, float]) -> None
 
 
 def compete(names: list[str], columns: Arrays, phases: Mapping[str, float]) -> Arrays:
-    """By row, in eV/atom: what all other known phases reach, the same with none of the test split's formulas (for its
-    rows), and the energy above the hull: as published, else from the hull."""
+    """By row, in eV/atom: what all known phases reach, all but the row's own formula, and all but the test split's
+    formulas (for its rows); and the energy above the hull: as published, else from the hull."""
     tested = {name for name, split in zip(names, columns["split"], strict=True) if SPLITS[split] == "test"}
     others = _energies(build_hull(phases), set(names))
     strict = _energies(build_hull({name: phases[name] for name in phases if name not in tested}), tested)
@@ -133,6 +133,7 @@ def compete(names: list[str], columns: Arrays, phases: Mapping[str, float]) -> A
     published = columns["e_above_hull"]
     derived = np.maximum(columns["formation_energy_per_atom"] - hull, 0.0)
     return {
+        "hull": hull,
         "others": reached,
         "others_untested": np.array([strict.get(name, np.nan) for name in names]),
         "published": np.isfinite(published),

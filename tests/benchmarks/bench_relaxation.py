@@ -14,6 +14,7 @@ from chgnet.model.dynamics import TrajectoryObserver
 from workers.crystals import Crystal, from_arrays, matrix, to_structure
 from workers.potentials import Potential
 
+LARGE, SMALL = ("Ca", "Sr", "Ba", "Pb"), ("Ti", "Zr", "Sn", "Hf")
 STEPS, FORCE = 30, 0.05  # eV/Å
 
 
@@ -23,7 +24,7 @@ def distorted(count: int, seed: int) -> list[Crystal]:
     sites = [(0, 0, 0), (0.5, 0.5, 0.5), (0.5, 0.5, 0), (0.5, 0, 0.5), (0, 0.5, 0.5)]
     coords = np.array([(x, y, (z + layer) / 2) for layer in (0, 1) for x, y, z in sites])
     crystals = []
-    for a, b in rng.choice(("Ca", "Sr", "Ba", "Pb"), count), rng.choice(("Ti", "Zr", "Sn", "Hf"), count):
+    for a, b in zip(rng.choice(LARGE, count).tolist(), rng.choice(SMALL, count).tolist(), strict=True):
         edges = 4.1 * (1 + rng.normal(0, 0.04, 3)) * (1, 1, 2)
         crystal = from_arrays((*edges, *(90 + rng.normal(0, 2, 3))), (a, b, "O", "O", "O") * 2, coords)
         moved = coords + rng.normal(0, 0.12, (10, 3)) @ np.linalg.inv(matrix(crystal))
