@@ -103,6 +103,7 @@ def test_units_follow_the_seed_within_the_largest_cell() -> None:
     ("request_", "reason"),
     [
         (CrystalRequest("Fe0.62C0.38", 1), "fractional"),
+        (CrystalRequest("Xx2", 1), "Xx"),
         (CrystalRequest("Y3Al5O12Si9", 1), "29 atoms"),
         (CrystalRequest("SrTiO3", 1, max_atoms=4), "at most 4"),
         (CrystalRequest("HLiBeBCNOFNa", 1), "9 elements"),

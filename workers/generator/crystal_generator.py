@@ -12,7 +12,7 @@ from pymatgen.core import Element
 from workers.cards import Card
 from workers.compositions import Composition, parse_formula
 from workers.crystals import flaw
-from workers.errors import CheckpointError
+from workers.errors import CheckpointError, InvalidFormula
 from workers.generator.draft import Draft
 from workers.generator.grammar import MAX_ATOMS
 from workers.generator.model import GeneratorConfig, GeneratorModel
@@ -20,6 +20,7 @@ from workers.generator.placement import holds
 from workers.generator.requests import CrystalRequest, Generated
 from workers.generator.sampler import PROMPT, Sample, Sampler, stream_of
 from workers.generator.unfolding import unfold
+from workers.generator.units import UnitCounts
 from workers.spacegroups import GROUPS
 
 UNITS_STREAM = 1 << 32  # attempt number whose stream chooses the units
@@ -42,7 +43,7 @@ class CrystalGenerator:
             raise CheckpointError(card.name, f"runs on cpu, not on {device}")
         self.card = card
         self.radii = np.asarray(arrays["radii"], dtype=np.float64)
-        self.units = np.asarray(arrays["units"], dtype=np.float64)  # (atoms in a formula unit, units): how often seen
+        self.units = UnitCounts(arrays)
         self.sampler = Sampler(_model(card, arrays), card.tile)
 
     def generate(self, requests: Sequence[CrystalRequest]) -> list[Generated]:
@@ -59,7 +60,10 @@ class CrystalGenerator:
 
     def _formula(self, request: CrystalRequest) -> list[tuple[int, int]] | _Refusal:
         """(atomic number, count in the primitive cell), heaviest first, or why there is none."""
-        composition = parse_formula(request.formula)
+        try:
+            composition = parse_formula(request.formula)
+        except InvalidFormula as exc:
+            return _Refusal(str(exc))
         refusal = _refused(composition, request)
         if refusal is not None:
             return refusal
@@ -72,13 +76,9 @@ class CrystalGenerator:
             units = " or ".join(map(str, wanted))
             where = f" space group {request.space_group}" if request.space_group else f" {limit} atoms"
             return _Refusal(f"{units} formula units of {composition.formula} do not fit into{where}")
-        chosen = fitting[self._choose(atoms, fitting, request.seed)]
+        draw = stream_of(request.seed, UNITS_STREAM).random()
+        chosen = self.units.choose([count for _, count in counts], fitting, request.temperature, draw)
         return [(number, chosen * count) for number, count in counts]
-
-    def _choose(self, atoms: int, fitting: list[int], seed: int) -> int:
-        """Index of a draw from the numbers of units, as often as cells of such formulas have them."""
-        share = np.cumsum(self.units[atoms, fitting] + 1e-3)
-        return int(np.searchsorted(share / share[-1], stream_of(seed, UNITS_STREAM).random()))
 
     @staticmethod
     def _fits(counts: list[int], space_group: int | None) -> bool:

@@ -19,9 +19,10 @@ from workers.generator import dataset, evaluation
 from workers.generator.batches import Batches
 from workers.generator.crystal_generator import CrystalGenerator
 from workers.generator.dataset import PARTS, Tokens
-from workers.generator.grammar import MAX_ATOMS, Column, Role
+from workers.generator.grammar import Column, Role
 from workers.generator.losses import measure
 from workers.generator.training_run import Recipe, Run
+from workers.generator.units import count_units
 
 CHECKPOINT = "checkpoint"
 TILE = 64  # drafts written together
@@ -34,15 +35,11 @@ def prepare(data: Path, work: Path) -> None:
     dataset.build(data, work)
 
 
-def units_seen(tokens: Tokens) -> npt.NDArray[np.float32]:
-    """How often a primitive cell holds so many formula units, by atoms in one unit: (21, 21), from the MP-20 part."""
-    seen = np.zeros((MAX_ATOMS + 1, MAX_ATOMS + 1), dtype=np.float32)
+def formulas_seen(tokens: Tokens) -> Iterator[list[int]]:
+    """Numbers of atoms by element in the primitive cells of the MP-20 part."""
     for index in np.flatnonzero(tokens.part == PARTS.index("train")):
         rows = tokens.rows[tokens.starts[index] : tokens.starts[index + 1]]
-        counts = rows[rows[:, Column.ROLE] == Role.FORMULA, Column.COUNT].astype(np.int64)
-        units = int(np.gcd.reduce(counts))
-        seen[counts.sum() // units, units] += 1
-    return seen
+        yield rows[rows[:, Column.ROLE] == Role.FORMULA, Column.COUNT].tolist()
 
 
 def train(work: Path, device: str, minutes: float, resume: bool, seed: int) -> None:
@@ -104,7 +101,7 @@ def export(work: Path, command: str) -> Card:
     with np.load(work / dataset.FILE) as prepared:
         arrays |= {name: prepared[name] for name in ("element_features", "site_features", "radii")}
     tokens = dataset.load(work)
-    arrays["units"] = units_seen(tokens)
+    arrays |= count_units(formulas_seen(tokens))
 
     def count(part: str) -> int:
         return int((tokens.part == PARTS.index(part)).sum())
