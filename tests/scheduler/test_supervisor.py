@@ -48,6 +48,17 @@ def beats(engine: Engine) -> dict[str, Beat]:
         return {beat.worker_id: beat for beat in read_beats(session)}
 
 
+def replaced(settings: Settings, running: Machine, first: Known) -> Known:
+    """The process that takes a dead one's place."""
+
+    def looked() -> bool:
+        running.check(time.monotonic())
+        return part(settings, first.role).name != first.name
+
+    soon(looked)
+    return part(settings, first.role)
+
+
 def soon(happens: Callable[[], bool], seconds: float = 90) -> None:
     ends = time.monotonic() + seconds
     while not happens():
@@ -62,10 +73,8 @@ def test_worker_that_dies_is_replaced_and_its_end_is_told(
     first = part(settings, WORKER)
     soon(lambda: first.name in beats(engine))
     os.kill(first.pid, number)
-    soon(lambda: started_at(first.pid) is None)
-    running.check(time.monotonic())
-    second = part(settings, WORKER)
-    assert second.name != first.name and started_at(second.pid) == second.started
+    second = replaced(settings, running, first)
+    assert started_at(second.pid) == second.started
     assert beats(engine)[first.name].exited == told
 
 
@@ -75,19 +84,18 @@ def test_dispatcher_that_dies_need_not_be_waited_for(settings: Settings, engine:
             return read_leader(session).holder
 
     soon(lambda: holder() == part(settings, DISPATCHER).name)
-    os.kill(part(settings, DISPATCHER).pid, signal.SIGKILL)
-    soon(lambda: started_at(part(settings, DISPATCHER).pid) is None)
-    running.check(time.monotonic())
+    first = part(settings, DISPATCHER)
+    os.kill(first.pid, signal.SIGKILL)
+    replaced(settings, running, first)
     assert holder() == ""
 
 
 def test_part_that_keeps_dying_ends_the_machine_with_its_last_words(settings: Settings, running: Machine) -> None:
     with pytest.raises(MachineFailed, match=r"the dispatcher process keeps ending \(status -9\)"):
-        for moment in range(RESTARTS):
-            pid = part(settings, DISPATCHER).pid
-            os.kill(pid, signal.SIGKILL)
-            soon(lambda pid=pid: started_at(pid) is None)  # type: ignore[misc]
-            running.check(float(moment))
+        for _ in range(RESTARTS):
+            first = part(settings, DISPATCHER)
+            os.kill(first.pid, signal.SIGKILL)
+            replaced(settings, running, first)
 
 
 def test_leftovers_are_ended_and_their_end_is_told(settings: Settings, engine: Engine) -> None:
