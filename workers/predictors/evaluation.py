@@ -19,7 +19,9 @@ from workers.predictors.table import LABELS, LONGEST, TASKS, Table
 NAME = "composition-predictor"
 TILE = 256
 _STRETCHES = np.geomspace(0.2, 5.0, 161)
-_COMMAND = f"python -m workers.training {NAME} prepare, train, evaluate --data DIR --minutes 54 --seed 0"
+_COMMAND = (
+    f"python -m workers.training {NAME} STEP --data DIR --minutes {{:.0f}} --seed {{}}, STEP: prepare, train, evaluate"
+)
 _DATA = (
     "Materials Project: matbench_mp_e_form, matbench_mp_gap, mp_stability (ground state of each composition: lowest "
     "formation energy, its gap, decomposition energy); OQMD gap, formation enthalpy and volume as auxiliary tasks; "
@@ -34,6 +36,7 @@ def publish(table: Table, work: Path, device: str, seed: int) -> Card:
     config = NetworkConfig(len(table.elements), table.features.shape[1], len(TASKS))
     ensemble = assemble(measure_scaling(table), members, config).to(device).eval()
     ensemble.stretch.copy_(calibrate(ensemble, table))
+    seconds = sum(spent(path) for path in (work / "pretraining.safetensors", *members))
     fields: Json = {
         "name": NAME,
         "kind": NAME,
@@ -45,8 +48,8 @@ def publish(table: Table, work: Path, device: str, seed: int) -> Card:
         "held_out": _HELD_OUT,
         "seed": seed,
         "hardware": f"CPU, {torch.get_num_threads()} thread",
-        "seconds": round(sum(spent(path) for path in (work / "pretraining.safetensors", *members))),
-        "command": _COMMAND,
+        "seconds": round(seconds),
+        "command": _COMMAND.format(seconds / 60, seed),
     }
     arrays = {name: value.cpu().numpy() for name, value in ensemble.state_dict().items()}
     card = save_checkpoint(work / "checkpoint", arrays, **fields)

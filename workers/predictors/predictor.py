@@ -52,8 +52,8 @@ class Ensemble(nn.Module):
 def bounded(values: Tensor, stds: Tensor) -> Tensor:
     """Gaps cut at zero, and decomposition energies (the third column) turned into energies above the hull.
 
-    That is the expected distance above the hull, of a normal distribution: never zero, so that stable compositions can
-    be ranked, and larger where the model is unsure, against optimism on compositions unlike any known.
+    That is the expected distance above the hull of a normal distribution: hardly ever zero, so that stable compositions
+    can be ranked, and larger where the model is unsure, against optimism on compositions unlike any known.
     """
     gap, formation, decomposition = values.unbind(dim=-1)
     std = stds[:, 2]
