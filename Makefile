@@ -28,4 +28,4 @@ check: install
 	$(BIN)/mypy
 
 bench: install
-	$(BIN)/python -m pytest -q -s tests/benchmarks
+	$(BIN)/python -m pytest -q -s -o python_files='bench_*.py' tests/benchmarks

@@ -17,6 +17,7 @@ from storage.funnels import ENDS, StageReport, funnel
 from storage.profiles import Profile, read_profile
 from storage.queries import Query, query
 from storage.sources import SourceCounts, source_counts
+from storage.states import StageName
 from workers.properties import structure_name
 
 RANKED = 10
@@ -94,9 +95,14 @@ def next_commands(results: Results, words: Sequence[str]) -> list[str]:
     formula = results.best[0].formula if results.best else "FORMULA"
     return [
         f"sluice show {formula}{suffix}",
-        f"sluice query 'e_above_hull <= 0.05 AND nelements <= 3' --campaign {key}{suffix}",
+        f"sluice query '{_next_filter(results)}' --campaign {key}{suffix}",
         f"sluice query --campaign {key} --format cif --out crystals-{key}{suffix}",
     ]
+
+
+def _next_filter(results: Results) -> str:
+    confirmed = any(report.name == StageName.JUDGE and report.counts.survived for report in results.stages)
+    return 'verdict = "confirmed"' if confirmed else "e_above_hull <= 0.05 AND nelements <= 3"
 
 
 def _ranking(best: Sequence[Profile]) -> Table:

@@ -1,4 +1,4 @@
-"""Crystals a second on one thread: `python tests/benchmarks/bench_generator.py`."""
+"""Crystals per second on one thread, in tiles and one crystal a call."""
 
 import time
 
@@ -12,17 +12,22 @@ from workers.seeds import derive_seed
 FORMULAS = ("CsPbI3", "Cu2ZnSnS4", "BaZrS3", "AgBiS2", "CuInSe2", "Sb2Se3", "NaBiS2", "SrHfS3", "Cs2AgBiBr6", "ZnSnP2")
 
 
-def main(count: int = 64) -> None:
+def requested(count: int) -> list[CrystalRequest]:
+    """So many samples of each formula."""
+    return [CrystalRequest(f, derive_seed(0, "bench", f, i)) for f in FORMULAS for i in range(count)]
+
+
+def rate(generator: CrystalGenerator, batches: list[list[CrystalRequest]]) -> float:
+    """Crystals per second."""
+    began = time.perf_counter()
+    for batch in batches:
+        generator.generate(batch)
+    return sum(map(len, batches)) / (time.perf_counter() - began)
+
+
+def test_crystals_per_second_of_one_thread() -> None:
     torch.set_num_threads(1)
     generator = CrystalGenerator(*load_checkpoint("crystal-generator"))
-    requests = [CrystalRequest(f, derive_seed(0, "bench", f, i)) for f in FORMULAS for i in range(count)]
-    generator.generate(requests[:: count // 8])  # works out the common space groups
-    wall, cpu = time.perf_counter(), time.process_time()
-    answers = generator.generate(requests)
-    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    valid = sum(answer.crystal is not None for answer in answers)
-    print(f"{len(answers)} samples, {valid} valid, {len(answers) / wall:.0f}/s, {len(answers) / cpu:.0f} a CPU second")
-
-
-if __name__ == "__main__":
-    main()
+    generator.generate(requested(8))  # works out the common space groups
+    tiled, single = rate(generator, [requested(64)]), rate(generator, [[request] for request in requested(1)])
+    print(f"\ncrystal generator: {tiled:.0f} crystals/s on one thread, {tiled / single:.0f} × one crystal a call")
