@@ -1,5 +1,6 @@
 """Running a campaign to its end on this host."""
 
+import shutil
 import time
 from collections.abc import Callable
 
@@ -11,27 +12,33 @@ from scheduler.sources import ingest
 from scheduler.spec import CampaignSpec, FileSource
 from scheduler.supervisor import Machine, machine
 from storage.campaigns import Campaign, read_campaign
-from storage.engine import reading
+from storage.engine import describe, reading
+from storage.errors import DatabaseFull
 from storage.funnels import StageReport, funnel
 from storage.snapshots import snapshot
 from storage.stages import read_stages
 from storage.states import CampaignState, ChunkState
 
 LOOK_SECONDS = 0.25
+LEAST_FREE = 32 << 20  # bytes that a record transaction, its log and the machine's own logs may need
 Progress = Callable[[list[StageReport]], None]
 
 
 def run_campaign(settings: Settings, engine: Engine, campaign_id: int, on_progress: Progress) -> Campaign:
-    """Block until a campaign runs no more, and return it as it then stands; raises CampaignFailed, MachineFailed.
+    """Block until a campaign runs no more, and return it as it then stands.
+
+    Raises CampaignFailed, MachineFailed, and DatabaseFull before the last of the disk is gone.
 
     Where another process runs this host's machine already, that one does the work.
     """
     while (campaign := _read(engine, campaign_id)).state == CampaignState.RUNNING:
+        _check_disk(settings, engine)
         with machine(settings, engine) as running:
             if running is not None:
                 _ingest(engine, campaign, running)
             while running is not None and _busy(engine, campaign_id):
                 running.check(time.monotonic())
+                _check_disk(settings, engine)
                 _tell(engine, campaign_id, on_progress)
         if running is None:
             _tell(engine, campaign_id, on_progress)
@@ -39,6 +46,12 @@ def run_campaign(settings: Settings, engine: Engine, campaign_id: int, on_progre
     if campaign.state == CampaignState.FAILED:
         raise CampaignFailed(campaign_id, _why(engine, campaign_id))
     return campaign
+
+
+def _check_disk(settings: Settings, engine: Engine) -> None:
+    settings.folder.mkdir(parents=True, exist_ok=True)
+    if shutil.disk_usage(settings.folder).free < LEAST_FREE:
+        raise DatabaseFull(describe(engine))
 
 
 def _ingest(engine: Engine, campaign: Campaign, running: Machine) -> None:

@@ -85,6 +85,7 @@ class Machine:
         folder, name = self._settings.folder, f"{role}-{uuid4().hex[:12]}"
         arguments = ["--parent", str(os.getpid())]
         if role == RAY:
+            # Sockets lie in there, and their paths must stay below 108 characters.
             name = tempfile.mkdtemp(prefix="sluice-", dir="/tmp" if os.path.isdir("/tmp") else None)
             self._settings.node_file.unlink(missing_ok=True)
             _write_token(self._settings.token_file)

@@ -1,5 +1,4 @@
-"""Energies and relaxations a second on one thread, beside CHGNet's own optimizer: `python
-tests/benchmarks/bench_relaxation.py`."""
+"""Energies and relaxations per second on one thread, beside CHGNet's own optimizer."""
 
 import time
 from collections.abc import Callable
