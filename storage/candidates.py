@@ -145,7 +145,7 @@ def _record_properties(
     session: Session, ids: Mapping[str, int], rows: Sequence[NewCandidate] | Sequence[Judgement]
 ) -> None:
     values = [
-        {"candidate_id": ids[row.formula], "property": name, "value": value, "std": known(std)}
+        {"candidate_id": ids[row.formula], "property": name, "value": known(value), "std": known(std)}
         for row in rows
         if row.formula in ids
         for name, (value, std) in sorted(row.predictions.items())

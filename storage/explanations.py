@@ -39,7 +39,7 @@ def _row(candidate_id: int, row: NewExplanation) -> dict[str, Any]:
         "property": row.property,
         "index": row.index,
         "order": row.order,
-        "baseline": row.baseline,
-        "value": row.value,
-        "interactions": [[list(players), number] for players, number in row.interactions],
+        "baseline": row.baseline + 0.0,  # no signed zero, see known
+        "value": row.value + 0.0,
+        "interactions": [[list(players), number + 0.0] for players, number in row.interactions],
     }

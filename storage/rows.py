@@ -35,5 +35,8 @@ def batches(values: Iterable[T], size: int = BATCH) -> Iterator[list[T]]:
 
 
 def known(value: float | None) -> float | None:
-    """The number, or None where it is NaN: an unknown value is NULL and nothing else."""
-    return None if value is None or isnan(value) else float(value)
+    """The number, or None where it is NaN: an unknown value is NULL and nothing else, and zero has no sign.
+
+    SQLite forgets the sign of zero and PostgreSQL keeps it, so neither is given one.
+    """
+    return None if value is None or isnan(value) else float(value) + 0.0

@@ -90,7 +90,7 @@ def from_structure(structure: Structure) -> Crystal:
 
 def rounded(crystal: Crystal) -> Crystal:
     """The crystal as it is stored: coordinates in [0, 1), everything to six decimals."""
-    coords = np.round(np.mod(np.asarray(crystal.coords), 1.0), DIGITS) % 1.0
+    coords = np.round(np.mod(np.asarray(crystal.coords), 1.0), DIGITS) % 1.0 + 0.0
     return from_arrays([round(value, DIGITS) for value in crystal.lattice], crystal.species, coords)
 
 

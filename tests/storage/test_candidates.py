@@ -40,6 +40,12 @@ def test_not_a_number_is_unknown(yard) -> None:
     assert (row["score"], row["band_gap"], row["band_gap_std"]) == (None, None, None)
 
 
+def test_zero_has_no_sign_on_any_database(yard) -> None:
+    yard.keep(NewCandidate("CsI", ("Cs", "I"), -0.0, {"band_gap": (-0.0, 0.1), "hardness": (-0.0, 0.2)}))
+    (row,) = rows(yard)
+    assert [str(row[name]) for name in ("score", "band_gap", "hardness")] == ["0.0"] * 3
+
+
 def test_a_formula_is_a_candidate_once(yard) -> None:
     first = yard.keep(CSPBI)
     yard.add(NewChunk(10, 12))
