@@ -37,5 +37,8 @@ def check_folder(path: Path) -> Path:
     """The folder for output files, made where it is missing; raises UserError where a file is in the way."""
     if path.exists() and not path.is_dir():
         raise UserError(f"--out {path}: a file; a folder is expected")
-    path.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise UserError(f"--out {path}: {exc.strerror}; a folder that can be written to is expected") from exc
     return path

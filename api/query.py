@@ -29,7 +29,7 @@ SHOWN = 100  # rows of a table when nobody asked for a number
 @click.argument("text", metavar="[FILTER]", required=False)
 @campaign_option
 @click.option("--sort", default="-score", show_default=True, metavar="[-]COLUMN", help="A minus: largest first.")
-@click.option("--limit", type=click.IntRange(min=0), metavar="N", help="At most N candidates.")
+@click.option("--limit", type=click.IntRange(0, 2**63 - 1), metavar="N", help="At most N candidates.")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), help="Write there; for cif a folder.")
 @json_option

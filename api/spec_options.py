@@ -35,7 +35,11 @@ def asked_spec(path: Path, options: SpecOptions) -> CampaignSpec:
 
 def _formulas_spec(path: Path) -> dict[str, Any]:
     stages = {stage: dict(values) for stage, values in FUNNEL.items()}
-    return {"name": path.absolute().name or str(path), "source": {"kind": "file", "path": str(path)}, **stages}
+    return {
+        "name": path.absolute().name or str(path),
+        "source": {"kind": "file", "path": str(path.absolute())},
+        **stages,
+    }
 
 
 def _changed(data: dict[str, Any], options: SpecOptions) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from pathlib import Path
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from scheduler.errors import CampaignStands
-from scheduler.flow import ROLES, Role
+from scheduler.errors import CampaignStands, InvalidSpec
+from scheduler.flow import KINDS, ROLES, Role
 from scheduler.sources import check_source
 from scheduler.spec import CampaignSpec, model_names, stages_of
 from storage.campaigns import Campaign, NewCampaign, move_campaign, read_campaign
@@ -19,13 +19,14 @@ from storage.models import record_model
 from storage.moves import cancel_chunks
 from storage.states import CampaignState
 from workers.cards import Card
+from workers.errors import CheckpointError
 from workers.models import find_card
 
 
 def create_campaign(engine: Engine, spec: CampaignSpec) -> int:
     """Check the source and the models, store the campaign with all that decides its results, and return its id.
 
-    Raises UserError for a source, CheckpointError for a model that cannot be used.
+    Raises UserError for a source or a model that cannot be used.
     """
     size = check_source(spec.source)
     cards = model_cards(spec)
@@ -45,10 +46,20 @@ def create_campaign(engine: Engine, spec: CampaignSpec) -> int:
 
 
 def model_cards(spec: CampaignSpec) -> dict[Role, Card]:
-    """The cards of the models that the spec's stages need; raises CheckpointError."""
+    """The cards of the models that the spec's stages need; raises InvalidSpec."""
     names = model_names(spec)
     needed = dict.fromkeys(role for stage in stages_of(spec) for role in ROLES[stage])
-    return {role: find_card(names[role]) for role in needed}
+    return {role: _card_for(role, names[role]) for role in needed}
+
+
+def _card_for(role: Role, name: str) -> Card:
+    try:
+        card = find_card(name)
+    except CheckpointError as exc:
+        raise InvalidSpec(f"model {name!r}: {exc}") from exc
+    if card.kind != KINDS[role]:
+        raise InvalidSpec(f"model {name!r} is a {card.kind}; a {KINDS[role]} is expected")
+    return card
 
 
 def pause_campaign(engine: Engine, campaign_id: int) -> Campaign:

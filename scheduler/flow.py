@@ -21,6 +21,11 @@ class Role(StrEnum):
     STRUCTURE = "structure"
 
 
+KINDS: dict[Role, str] = {
+    Role.COMPOSITION: "composition-predictor",
+    Role.GENERATOR: "crystal-generator",
+    Role.STRUCTURE: "structure-predictor",
+}
 ROLES: dict[StageName, tuple[Role, ...]] = {
     StageName.PREDICT: (Role.COMPOSITION,),
     StageName.CSP: (Role.GENERATOR, Role.STRUCTURE),

@@ -98,13 +98,18 @@ def _sliced(
             formula = parse_formula(line.text).formula
         except InvalidFormula as exc:
             place = f"{file}, line {line.number}"
-            failures.append(NewFailure(StageName.PREDICT, line.text[:LONGEST], place, "invalid", str(exc)))
+            failures.append(NewFailure(StageName.PREDICT, _kept(line.text), place, "invalid", str(exc)))
             continue
         if is_new(formula):
             formulas.append(formula)
         else:
             duplicate += 1
     return Slice(before.start, tuple(formulas), before.invalid + len(failures), duplicate), failures
+
+
+def _kept(text: str) -> str:
+    """As much of a bad line as is kept; PostgreSQL stores no NUL."""
+    return text.replace("\0", "\ufffd")[:LONGEST]
 
 
 @contextmanager

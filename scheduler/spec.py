@@ -150,7 +150,7 @@ def load_spec(path: Path) -> CampaignSpec:
         raise InvalidSpec(f"{path}: {exc.strerror}; a readable TOML spec is expected") from exc
     source = data.get("source")
     if isinstance(source, dict) and isinstance(source.get("path"), str):
-        source["path"] = str(path.parent / source["path"])
+        source["path"] = str(path.absolute().parent / source["path"])  # a resume may come from another folder
     return parse_spec(data, str(path))
 
 

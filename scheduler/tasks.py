@@ -8,7 +8,7 @@ from typing import Any
 
 from celery import Celery
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from scheduler.celery_app import TASK
 from scheduler.errors import MachineFailed
@@ -78,7 +78,7 @@ def _attempt(chunk: Chunk, bench: Bench) -> None:
         _give_back(chunk, bench, exc)
         with transaction(bench.engine) as session:
             move_campaign(session, chunk.campaign_id, CampaignState.FAILED, time.time())
-    except (SQLAlchemyError, DatabaseFull):
+    except (OperationalError, InterfaceError, DatabaseFull):
         # No fault of the chunk: its lease ends, and it counts nothing.
         log.exception("chunk %d could not be stored", chunk.id)
     except Exception as exc:

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from math import isfinite
 
 from pymatgen.core import Composition as PymatgenComposition
-from pymatgen.core import Element
 from pymatgen.core.composition import CompositionError
 
 from workers.errors import InvalidFormula
+from workers.symbols import SYMBOLS
 
-SUPPORTED: tuple[str, ...] = tuple(Element.from_Z(z).symbol for z in range(1, 104))
+SUPPORTED = SYMBOLS
 INERT: frozenset[str] = frozenset({"He", "Ne", "Ar"})  # no compounds, and no electronegativity to spell a formula by
 MAX_LENGTH = 200
 _ACCEPTED = "a formula such as CsPbI3 or Ca3(PO4)2 is expected"

@@ -13,6 +13,7 @@ from optimade.exceptions import BadRequest
 from optimade.filterparser import LarkParser
 
 from workers.errors import InvalidFilter
+from workers.symbols import SYMBOLS
 
 PREFIX = "_sluice_"
 ALIASES = {"chemical_formula_reduced": "formula"}
@@ -233,6 +234,8 @@ def _comparison(node: Tree[Token], text: str) -> Filter:
 def _right_side(name: str, rest: Tree[Token], text: str) -> Filter:
     tokens = [child for child in rest.children if child is not None]
     match rest.data:
+        case "value_op_rhs" if name == "elements":
+            raise InvalidFilter(text, 'elements is a list; HAS, as in elements HAS "Te", is expected')
         case "value_op_rhs":
             return Compare(name, str(tokens[0]), _value(_subtree(tokens[1]), text))
         case "known_op_rhs":
@@ -255,7 +258,10 @@ def _has(name: str, tokens: Sequence[object], text: str) -> Filter:
     values = last.children if last.data == "value_list" else [last]
     if mode not in _HAS or any(isinstance(value, Token) for value in values):
         raise InvalidFilter(text, "operators inside HAS are not supported; HAS, HAS ALL, HAS ANY and HAS ONLY are")
-    return Has(name, mode, tuple(str(_value(_subtree(value), text)) for value in values if value is not None))
+    asked = tuple(str(_value(_subtree(value), text)) for value in values if value is not None)
+    if unknown := sorted(set(asked).difference(SYMBOLS)):
+        raise InvalidFilter(text, f"{unknown[0]!r} is not an element of H to Lr")
+    return Has(name, mode, asked)
 
 
 def _name(node: object, text: str) -> str:

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 
-from workers.errors import InvalidFile
+from workers.compositions import parse_formula
+from workers.errors import InvalidFile, InvalidFormula
 
 FORMULA_COLUMN = "formula"
 PARQUET_ROWS = 8192
@@ -36,7 +38,7 @@ def read_formulas(path: Path, column: str | None = None) -> Iterator[Line]:
         raise InvalidFile(path, "no such file; a CSV, text or Parquet file of formulas is expected") from exc
     except IsADirectoryError as exc:
         raise InvalidFile(path, "a folder; a CSV, text or Parquet file of formulas is expected") from exc
-    except (OSError, EOFError, zstandard.ZstdError, pa.ArrowInvalid) as exc:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError, zstandard.ZstdError, pa.ArrowException) as exc:
         raise InvalidFile(path, f"cannot be read: {exc}") from exc
 
 
@@ -62,7 +64,11 @@ def _text(path: Path, column: str | None) -> Iterator[Line]:
 
 
 def _is_csv(path: Path) -> bool:
-    return any(suffix.lower() in (".csv", ".tsv") for suffix in path.suffixes)
+    return not {".csv", ".tsv"}.isdisjoint(_suffixes(path))
+
+
+def _suffixes(path: Path) -> list[str]:
+    return [suffix.lower() for suffix in path.suffixes]
 
 
 def _plain(lines: Iterator[str]) -> Iterator[Line]:
@@ -73,21 +79,37 @@ def _plain(lines: Iterator[str]) -> Iterator[Line]:
 
 
 def _csv(lines: Iterator[str], path: Path, column: str | None) -> Iterator[Line]:
-    delimiter = "\t" if ".tsv" in path.suffixes else ","
-    reader = csv.reader(lines, delimiter=delimiter)
+    delimiter = "\t" if ".tsv" in _suffixes(path) else ","
+    rows = ((number, _cells(line, delimiter)) for number, line in enumerate(lines, 1) if line.strip())
+    first = next(rows, None)
+    if first is None:
+        return
+    header = first[1]
+    place = header.index(_choose(path, header, column))
+    if column is None and _is_formula(header[place]):
+        yield Line(first[0], header[place])  # there is no header: the first line is a formula like the others
+    for number, cells in rows:
+        yield Line(number, cells[place] if place < len(cells) else "")
+
+
+def _cells(line: str, delimiter: str) -> list[str]:
+    """The cells of one line: a stray quote must not swallow the lines that follow."""
     try:
-        header = next(reader, [])
-        if not header:
-            return
-        place = header.index(_choose(path, header, column))
-        for row in reader:
-            if row:
-                yield Line(reader.line_num, row[place].strip() if place < len(row) else "")
-    except csv.Error as exc:
-        raise InvalidFile(f"{path}, line {reader.line_num}", f"not CSV: {exc}") from exc
+        return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter), [""])]
+    except csv.Error:
+        return [line.strip()]
+
+
+def _is_formula(text: str) -> bool:
+    try:
+        return bool(parse_formula(text).elements)
+    except InvalidFormula:
+        return False
 
 
 def _choose(path: Path, names: list[str], column: str | None) -> str:
+    if not names:
+        raise InvalidFile(path, "no columns; a column of formulas is expected")
     if column is None:
         return FORMULA_COLUMN if FORMULA_COLUMN in names else names[0]
     if column not in names:
@@ -98,9 +120,9 @@ def _choose(path: Path, names: list[str], column: str | None) -> str:
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
     with path.open("rb") as raw:
-        if path.suffix == ".gz":
+        if path.suffix.lower() == ".gz":
             yield cast(BinaryIO, gzip.GzipFile(fileobj=raw))
-        elif path.suffix == ".zst":
+        elif path.suffix.lower() == ".zst":
             yield cast(BinaryIO, io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(raw)))
         else:
             yield raw

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Engine
 
 from scheduler.campaigns import cancel_campaign, code_version, create_campaign, pause_campaign, resume_campaign
-from scheduler.errors import CampaignStands
+from scheduler.errors import CampaignStands, InvalidSpec
 from scheduler.spec import CampaignSpec, parse_spec
 from storage.campaigns import list_campaigns, move_campaign, read_campaign
 from storage.engine import open_database, reading, transaction
@@ -14,7 +14,6 @@ from storage.errors import NotFound
 from storage.models import campaign_models
 from storage.stages import read_stages
 from storage.states import CampaignState, StageName
-from workers.errors import CheckpointError
 from workers.models import find_card
 
 
@@ -53,7 +52,7 @@ def test_spec_seed_code_and_models_stand_with_the_campaign(engine: Engine, spec:
 
 def test_missing_model_is_told_before_anything_is_stored(engine: Engine, spec: CampaignSpec) -> None:
     missing = spec.model_copy(update={"judge": spec.judge.model_copy(update={"model": "oracle"})})
-    with pytest.raises(CheckpointError, match="checkpoint oracle: not found"):
+    with pytest.raises(InvalidSpec, match="checkpoint oracle: not found"):
         create_campaign(engine, missing)
     with reading(engine) as session:
         assert list_campaigns(session) == []

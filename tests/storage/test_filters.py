@@ -121,7 +121,7 @@ def test_filters_as_people_write_them(yard, stock, text: str, count: int) -> Non
         ("NOT (band_gap > 1 OR x IS KNOWN)", "'x'"),
         ('band_gap > "1"', "a number is expected"),
         ("formula = 3", "a quoted text is expected"),
-        ('elements = "Cs"', "not a column"),
+        ('elements = "Cs"', "elements is a list"),
     ],
 )
 def test_a_filter_that_cannot_be_says_what_can(text: str, hint: str) -> None:

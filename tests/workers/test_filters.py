@@ -99,6 +99,8 @@ def test_de_morgan_holds_with_unknown_values() -> None:
         "band_gap LENGTH 3",
         "1; DROP TABLE candidate",
         "((((",
+        'elements HAS "Xx"',
+        "elements > 3",
     ],
 )
 def test_a_bad_filter_is_refused_in_one_line(text: str) -> None:

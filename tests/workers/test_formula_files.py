@@ -66,3 +66,32 @@ def test_an_empty_file_has_no_formulas(tmp_path: Path) -> None:
     for name in ("a.txt", "a.csv"):
         (tmp_path / name).write_text("")
         assert texts(tmp_path / name) == []
+
+
+def test_a_stray_quote_spoils_its_own_line_alone(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('formula,note\nCdTe,x\n"CsPbI3,x\n' + "BaTe,x\n" * 300)
+    lines = list(read_formulas(tmp_path / "a.csv"))
+    assert len(lines) == 302
+    assert lines[0] == Line(2, "CdTe") and lines[2:] == [Line(number, "BaTe") for number in range(4, 304)]
+
+
+def test_a_csv_without_a_header_keeps_its_first_formula(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("\nCsPbI3\nCdTe\n")
+    assert list(read_formulas(tmp_path / "a.csv")) == [Line(2, "CsPbI3"), Line(3, "CdTe")]
+
+
+def test_capital_suffixes_mean_the_same(tmp_path: Path) -> None:
+    (tmp_path / "a.TSV").write_text("id\tformula\n1\tCdTe\n")
+    (tmp_path / "a.CSV.GZ").write_bytes(gzip.compress(b"formula\nCdTe\n"))
+    assert texts(tmp_path / "a.TSV") == texts(tmp_path / "a.CSV.GZ") == ["CdTe"]
+
+
+def test_damage_inside_a_compressed_file_is_told_in_one_line(tmp_path: Path) -> None:
+    packed = bytearray(gzip.compress("".join(f"Cs{n}I\n" for n in range(5000)).encode()))
+    packed[200:260] = bytes(60)
+    (tmp_path / "a.txt.gz").write_bytes(packed)
+    with pytest.raises(InvalidFile, match="cannot be read"):
+        texts(tmp_path / "a.txt.gz")
+    pq.write_table(pa.table({}), tmp_path / "a.parquet")
+    with pytest.raises(InvalidFile, match="no columns"):
+        texts(tmp_path / "a.parquet")
