@@ -12,6 +12,7 @@ from api.tables import plain_table, printed
 from workers.cards import pretrained_cards
 
 DIGEST = 12
+HEADLINES = ("mae", "match_within_k", "valid")
 
 
 @click.group(epilog="\b\nExample: sluice models list")
@@ -23,17 +24,23 @@ def models() -> None:
 @json_option
 @no_database_option
 def list_models(as_json: bool) -> None:
-    """Name, kind, properties and measured errors of each model; the JSON holds the whole cards."""
+    """Name and measured figures of each model; the JSON holds the whole cards."""
     cards = pretrained_cards()
     if as_json:
         click.echo(dumps([asdict(card) for card in cards], indent=2))
         return
-    table = plain_table("name", "kind", "weights", "properties", "metrics")
+    table = plain_table("name", "weights", "metrics")
     for card in cards:
-        table.add_row(card.name, card.kind, card.model_id[:DIGEST], ", ".join(card.properties), _metrics(card.metrics))
+        table.add_row(card.name, card.model_id[:DIGEST], _metrics(card.metrics))
     printed(table, sys.stdout)
 
 
-def _metrics(metrics: Mapping[str, object]) -> str:
-    numbers = ((name, value) for name, value in metrics.items() if isinstance(value, int | float))
-    return ", ".join(f"{name} {value:g}" for name, value in numbers)
+def _metrics(metrics: Mapping[str, object], prefix: str = "") -> str:
+    """The headline figures: mean absolute errors, match rates and validity, each under the name of its table."""
+    found = []
+    for name, value in metrics.items():
+        if isinstance(value, Mapping):
+            found.append(_metrics(value, f"{prefix}{name}: "))
+        elif name in HEADLINES and isinstance(value, int | float):
+            found.append(f"{prefix}{name} {value:g}")
+    return "\n".join(line for line in found if line)

@@ -84,3 +84,4 @@ def test_the_list_names_every_shipped_model(sluice) -> None:
     assert all(len(card["model_id"]) == 64 for card in cards)
     table = sluice("models", "list").stdout
     assert all(card["name"] in table for card in cards)
+    assert table.count("mae ") >= 6 and "valid" in table
