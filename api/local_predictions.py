@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
-from workers.composition_models import CompositionModel, Predicted
+from workers.composition_models import CompositionModel
 from workers.errors import CheckpointError, UserError
-from workers.explainer import Index
-from workers.models import Explained, Refused, load_model
+from workers.explanations import Explanation, Index
+from workers.models import Refused, load_model
+from workers.properties import Predicted
 
 DEVICE = "cpu"
 PREDICTOR = "composition-predictor"
@@ -17,7 +18,7 @@ def predict(formulas: Sequence[str], model: str) -> list[Predicted]:
     return [_taken(formula, answer) for formula, answer in zip(formulas, answers, strict=True)]
 
 
-def explain(formula: str, prop: str, index: Index, order: int) -> Explained:
+def explain(formula: str, prop: str, index: Index, order: int) -> Explanation:
     """What the elements of a formula add to the prediction of a property; raises UserError."""
     (explanation,) = _predictor(PREDICTOR).explain([formula], prop, index, order)
     return explanation

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from workers.cards import Card
-from workers.explainer import Index, explain
-from workers.models import Explained, Refused, accepted
+from workers.explainer import explain
+from workers.explanations import Explanation, Index
+from workers.models import Refused, accepted
 from workers.predictors.predictor import CompositionPredictor
-
-Predicted = dict[str, tuple[float, float]]
+from workers.properties import Predicted
 
 
 class CompositionModel:
@@ -24,9 +24,6 @@ class CompositionModel:
         answers = iter(self._predictor.predict(accepted(formulas, refusals)))
         return [next(answers) if refusal is None else Refused(refusal) for refusal in refusals]
 
-    def explain(self, formulas: Sequence[str], property: str, index: Index, order: int) -> list[Explained]:
+    def explain(self, formulas: Sequence[str], property: str, index: Index, order: int) -> list[Explanation]:
         """Which elements make the prediction."""
-        return [
-            Explained(row.formula, row.baseline, row.value, row.interactions)
-            for row in explain(self._predictor, formulas, property, index, order)
-        ]
+        return explain(self._predictor, formulas, property, index, order)

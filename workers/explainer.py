@@ -7,32 +7,13 @@ compound with fewer elements, and rescaled amounts; no element would then be abs
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from shapiq import ExactComputer
 
+from workers.explanations import INDICES, Explanation, Index
 from workers.predictors.predictor import PROPERTIES, CompositionPredictor
 from workers.predictors.tokens import read_amounts
-
-Index = Literal["k-SII", "SV", "STII", "FSII"]
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """A prediction as a baseline (nothing known but the number of elements) plus interactions of elements.
-
-    Elements stand in the order of the formula; baseline + sum of interactions = value to 1e-4.
-    """
-
-    formula: str
-    property: str
-    index: str
-    order: int
-    baseline: float
-    value: float
-    interactions: tuple[tuple[tuple[str, ...], float], ...]
 
 
 def explain(
@@ -44,8 +25,8 @@ def explain(
     """
     if property not in PROPERTIES:
         raise ValueError(f"{property=}: {', '.join(PROPERTIES)} can be explained")
-    if index not in Index.__args__:  # type: ignore[attr-defined]
-        raise ValueError(f"{index=}: k-SII, SV, STII and FSII are offered")
+    if index not in INDICES:
+        raise ValueError(f"{index=}: {', '.join(INDICES)} are offered")
     column = PROPERTIES.index(property)
     players = [tuple(read_amounts(formula)) for formula in formulas]
     coalitions = [_coalitions(len(elements)) for elements in players]

@@ -12,9 +12,7 @@ from workers.hulls import Hull
 from workers.judge_features import features
 from workers.judge_heads import Judge
 from workers.potentials import Potential
-from workers.properties import structure_name
-
-Predicted = dict[str, tuple[float, float]]
+from workers.properties import Predicted, structure_name
 
 
 class StructurePredictor:
@@ -22,9 +20,9 @@ class StructurePredictor:
     structure_e_above_hull (eV/atom) from the structure; structure_density (g/cm³) is computed. Crystals are judged one
     by one, so that no answer depends on its neighbours."""
 
-    def __init__(self, card: Card, arrays: Mapping[str, np.ndarray], device: str = "cpu") -> None:
+    def __init__(self, card: Card, arrays: Mapping[str, np.ndarray], potential: Potential, device: str = "cpu") -> None:
         self.card = card
-        self._potential = Potential(device)
+        self._potential = potential
         self._judge = Judge(arrays, device)
         self._hull = Hull(*(arrays[f"hull.{name}"] for name in ("numbers", "fractions", "energies")))
 

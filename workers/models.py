@@ -22,16 +22,6 @@ class Refused:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Explained:
-    """A prediction as baseline plus interactions of elements, in the property's unit."""
-
-    formula: str
-    baseline: float
-    value: float
-    interactions: tuple[tuple[tuple[str, ...], float], ...]
-
-
 def find_card(name: str) -> Card:
     """The card of a model by name or folder, its weights left alone; raises CheckpointError."""
     return read_card(find_checkpoint(name))

@@ -24,6 +24,8 @@ REGISTRY: dict[str, Property] = {
     )
 }
 
+Predicted = dict[str, tuple[float, float]]  # value and standard deviation by property
+
 STRUCTURE_PREFIX = "structure_"
 
 

@@ -8,17 +8,16 @@ from workers.cards import Card
 from workers.crystals import Crystal, merge_duplicates
 from workers.judges import StructurePredictor
 from workers.potentials import Potential
+from workers.properties import Predicted
 from workers.relaxation import Relaxed
-
-Predicted = dict[str, tuple[float, float]]
 
 
 class StructureModel:
     """Energies, relaxation and properties of crystals."""
 
     def __init__(self, card: Card, arrays: Mapping[str, np.ndarray], device: str) -> None:
-        self._judge = StructurePredictor(card, arrays, device)
         self._potential = Potential(device)
+        self._judge = StructurePredictor(card, arrays, self._potential, device)
 
     def predict(self, crystals: Sequence[Crystal]) -> list[Predicted]:
         """Value and standard deviation by property, their names prefixed with structure_."""

@@ -12,7 +12,7 @@ from scheduler.stages.outcome import Order, Outcome, count, failure
 from storage.explanations import NewExplanation, record_explanations
 from storage.failures import record_failures
 from storage.hashes import digest_rows
-from workers.models import Explained
+from workers.explanations import Explanation
 from workers.pool import Failure
 
 
@@ -28,7 +28,7 @@ def compute(order: Order, formulas: list[str], models: Models) -> Outcome:
     answers = models.ask(Ask(Role.COMPOSITION, "explain", 1, options), formulas)
     pairs = list(zip(formulas, answers, strict=True))
     failures = tuple(failure(order, formula, answer) for formula, answer in pairs if isinstance(answer, Failure))
-    rows = [_row(explain, cast(Explained, answer)) for _, answer in pairs if not isinstance(answer, Failure)]
+    rows = [_row(cast(Explanation, answer)) for _, answer in pairs if not isinstance(answer, Failure)]
     digest = digest_rows((row.formula, row.property, row.baseline, row.value, row.interactions) for row in rows)
     return Outcome(count(len(formulas), len(rows), failures), digest, failures, {"explanations": rows})
 
@@ -40,12 +40,12 @@ def record(session: Session, order: Order, outcome: Outcome) -> None:
     record_failures(session, order.chunk.campaign_id, outcome.failures)
 
 
-def _row(asked: ExplainStage, answer: Explained) -> NewExplanation:
+def _row(answer: Explanation) -> NewExplanation:
     return NewExplanation(
         formula=answer.formula,
-        property=asked.property,
-        index=asked.index,
-        order=asked.order,
+        property=answer.property,
+        index=answer.index,
+        order=answer.order,
         baseline=answer.baseline,
         value=answer.value,
         interactions=[(list(players), number) for players, number in answer.interactions],

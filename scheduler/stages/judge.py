@@ -19,12 +19,10 @@ from workers import filters
 from workers.crystals import Crystal
 from workers.filters import And, Compare, Filter
 from workers.pool import Failure
-from workers.properties import REGISTRY, structure_name
+from workers.properties import REGISTRY, Predicted, structure_name
 
 QUESTION = Ask(Role.STRUCTURE, "predict", 4, {})
 CONFIRMED, DISPUTED = "confirmed", "disputed"
-
-Predicted = dict[str, tuple[float, float]]
 
 
 def load(session: Session, order: Order) -> dict[str, Crystal]:

@@ -18,12 +18,11 @@ from storage.hashes import digest_rows
 from workers import filters, scores
 from workers.models import Refused
 from workers.pool import Failure
+from workers.properties import Predicted
 
 BATCH = 256
 SYMBOL = re.compile("[A-Z][a-z]?")
 QUESTION = Ask(Role.COMPOSITION, "predict", BATCH, {})
-
-Predicted = dict[str, tuple[float, float]]
 
 
 def load(session: Session, order: Order) -> list[str]:

@@ -14,8 +14,9 @@ from storage.chunks import Chunk
 from storage.states import ChunkState, StageName
 from storage.structures import NewStructure
 from workers.crystals import Crystal
+from workers.explanations import Explanation
 from workers.generator.requests import CrystalRequest, Generated
-from workers.models import Explained, Refused
+from workers.models import Refused
 from workers.pool import Failure
 from workers.relaxation import Relaxed
 
@@ -50,13 +51,15 @@ class Chemists:
 
     def ask(self, question: Ask, items: Sequence[object]) -> list[object]:
         self.asked.append((question.role, question.method, len(items)))
-        return [getattr(self, question.method)(item) for item in items]
+        options = question.options if question.method == "explain" else {}
+        return [getattr(self, question.method)(item, **options) for item in items]
 
     def predict(self, item: object) -> object:
         return self.answers["crystal" if isinstance(item, Crystal) else str(item)]
 
-    def explain(self, formula: str) -> object:
-        return self.answers.get(formula) or Explained(formula, 1.0, 1.5, ((("Cu",), 0.2), (("S",), 0.3)))
+    def explain(self, formula: str, property: str, index: str, order: int) -> object:
+        parts = ((("Cu",), 0.2), (("S",), 0.3))
+        return self.answers.get(formula) or Explanation(formula, property, index, order, 1.0, 1.5, parts)
 
     def generate(self, request: CrystalRequest) -> object:
         """A cube whose edge is the seed's, flawed or the same again as the formula says."""

@@ -5,7 +5,8 @@ import torch
 
 from workers.cards import load_checkpoint
 from workers.errors import InvalidFormula
-from workers.explainer import Explanation, Index, explain
+from workers.explainer import explain
+from workers.explanations import Explanation, Index
 from workers.predictors.predictor import PROPERTIES, CompositionPredictor
 
 FORMULAS = ["BaTe", "Si", "CsPbI3", "LiFePO4", "Fe0.62C0.38", "KAl(SO4)2", "LiNaKRbCsClBrI"]

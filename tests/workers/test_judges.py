@@ -8,7 +8,9 @@ from pymatgen.core import Lattice, Structure
 
 from workers.cards import load_checkpoint
 from workers.crystals import Crystal, from_arrays, from_structure, to_structure
-from workers.judges import Predicted, StructurePredictor
+from workers.judges import StructurePredictor
+from workers.potentials import Potential
+from workers.properties import Predicted
 
 NAMES = [
     "structure_band_gap",
@@ -33,7 +35,7 @@ SALT, MAGNESIA = _rock_salt("Na", "Cl", 5.69), _rock_salt("Mg", "O", 4.25)
 
 @pytest.fixture(scope="module")
 def judge() -> StructurePredictor:
-    return StructurePredictor(*load_checkpoint("structure-predictor"))
+    return StructurePredictor(*load_checkpoint("structure-predictor"), Potential("cpu"))
 
 
 @pytest.fixture(scope="module")

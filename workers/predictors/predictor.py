@@ -13,9 +13,9 @@ from workers.errors import InvalidFormula
 from workers.predictors.network import Network, NetworkConfig
 from workers.predictors.table import LABELS, MASK
 from workers.predictors.tokens import Tokenizer, Tokens, read_amounts
+from workers.properties import Predicted
 
 PROPERTIES = ("band_gap", "formation_energy_per_atom", "e_above_hull")
-Predicted = dict[str, tuple[float, float]]
 
 
 class Ensemble(nn.Module):
