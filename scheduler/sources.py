@@ -37,15 +37,17 @@ def check_source(source: EnumerateSource | FileSource) -> int | None:
         if size == 0:
             raise InvalidSource("source: these elements have no charge-balanced composition within max_atoms")
         return size
-    if next(_lines(source), None) is None:
+    # The whole file is read, so that what cannot be read is told before anything is stored.
+    if sum(1 for _ in _lines(source)) == 0:
         raise InvalidSource(f"{source.path}: empty; a file with at least one formula is expected")
-    for _ in _lines(source):
-        pass  # the whole file is read once, so that what cannot be read is told before anything is stored
     return None
 
 
 def ingest(engine: Engine, campaign_id: int, source: FileSource, on_lines: Callable[[int], None]) -> None:
-    """Keep a file's formulas with the campaign; the same file gives the same slices, so that a repeat adds nothing."""
+    """Keep a file's formulas with the campaign; the same file gives the same slices, so that a repeat adds nothing.
+
+    Raises InvalidSource where the file is not the one that was begun.
+    """
     with _seen() as is_new:
         lines, piece, done = _lines(source), Slice(0, ()), 0
         while batch := list(islice(lines, LINES)):
@@ -53,13 +55,19 @@ def ingest(engine: Engine, campaign_id: int, source: FileSource, on_lines: Calla
             with transaction(engine) as session:
                 record_failures(session, campaign_id, failures)
                 if piece.formulas:  # a slice is known by its start, so that an empty one waits for the next
-                    add_slice(session, campaign_id, piece)
+                    _keep(session, campaign_id, piece, source)
             piece = Slice(piece.start + len(piece.formulas), ()) if piece.formulas else piece
             done += len(batch)
             on_lines(done)
     with transaction(engine) as session:
-        add_slice(session, campaign_id, piece)
+        _keep(session, campaign_id, piece, source)
         set_source_size(session, campaign_id, piece.start)
+
+
+def _keep(session: Session, campaign_id: int, piece: Slice, source: FileSource) -> None:
+    if not add_slice(session, campaign_id, piece):
+        what = f"{source.path}: changed since campaign {campaign_id} began to read it"
+        raise InvalidSource(f"{what}; the file as it was, or a new campaign, is expected")
 
 
 def formulas_of(session: Session, chunk: Chunk, source: EnumerateSource | FileSource) -> list[str]:

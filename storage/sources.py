@@ -30,8 +30,11 @@ class SourceCounts:
     duplicate: int
 
 
-def add_slice(session: Session, campaign_id: int, piece: Slice) -> None:
-    """Store a slice; the index space of a source is that of its distinct formulas, from 0."""
+def add_slice(session: Session, campaign_id: int, piece: Slice) -> bool:
+    """Store a slice, unless it stands already; False where another one stands in its place.
+
+    The index space of a source is that of its distinct formulas, from 0.
+    """
     row = {
         "campaign_id": campaign_id,
         "start": piece.start,
@@ -41,6 +44,11 @@ def add_slice(session: Session, campaign_id: int, piece: Slice) -> None:
         "formulas": zlib.compress("\n".join(piece.formulas).encode(), level=6),
     }
     add_rows(session, SliceTable, [row])
+    own = (SliceTable.campaign_id == campaign_id, SliceTable.start == piece.start)
+    columns = (SliceTable.stop, SliceTable.invalid, SliceTable.duplicate, SliceTable.formulas)
+    stop, invalid, duplicate, packed = session.execute(select(*columns).where(*own)).one()
+    stored = (stop, invalid, duplicate, zlib.decompress(packed).decode())
+    return stored == (row["stop"], piece.invalid, piece.duplicate, "\n".join(piece.formulas))
 
 
 def read_formulas(session: Session, campaign_id: int, start: int, stop: int) -> list[str]:
@@ -48,6 +56,7 @@ def read_formulas(session: Session, campaign_id: int, start: int, stop: int) -> 
     statement = (
         select(SliceTable.start, SliceTable.formulas)
         .where(SliceTable.campaign_id == campaign_id, SliceTable.start < stop, SliceTable.stop > start)
+        .where(SliceTable.stop > SliceTable.start)  # a slice of bad lines alone holds no formula
         .order_by(SliceTable.start)
     )
     found: list[str] = []

@@ -75,6 +75,27 @@ def test_reading_again_after_a_kill_adds_nothing(
         assert len(read_failures(session, campaign, 99)) == 1
 
 
+def test_file_that_changed_while_it_was_begun_is_refused(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "LINES", 2)
+    source = written(tmp_path, ["formula", "NaCl", "BaTe", "KCl"])
+    campaign = created(engine, source)
+
+    def killed(lines: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ingest(engine, campaign, source, killed)
+    written(tmp_path, ["formula", "CsI", "NaCl", "BaTe", "KCl"])
+    with pytest.raises(InvalidSource, match="changed since campaign 1 began"):
+        ingest(engine, campaign, source, lambda lines: None)
+    written(tmp_path, ["formula", "NaCl", "BaTe", "KCl"])
+    ingest(engine, campaign, source, lambda lines: None)
+    with reading(engine) as session:
+        assert read_formulas(session, campaign, 0, 9) == ["NaCl", "BaTe", "KCl"]
+
+
 def test_stretch_of_bad_lines_hides_no_good_one(
     engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

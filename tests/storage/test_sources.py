@@ -27,9 +27,17 @@ def test_any_range_of_a_source_can_be_read(yard) -> None:
 def test_a_slice_stored_again_changes_nothing(yard) -> None:
     with transaction(yard.engine) as session:
         for _ in range(2):
-            add_slice(session, yard.campaign_id, Slice(0, tuple(FORMULAS), 3, 0))
+            assert add_slice(session, yard.campaign_id, Slice(0, tuple(FORMULAS), 3, 0))
         assert source_counts(session, yard.campaign_id).input == 103
         assert read_formulas(session, yard.campaign_id, 98, 200) == FORMULAS[98:]
+
+
+def test_another_slice_in_its_place_is_told_and_not_stored(yard) -> None:
+    with transaction(yard.engine) as session:
+        add_slice(session, yard.campaign_id, Slice(0, tuple(FORMULAS), 3, 0))
+        for other in (Slice(0, tuple(FORMULAS[1:]), 3, 0), Slice(0, tuple(FORMULAS), 2, 0)):
+            assert not add_slice(session, yard.campaign_id, other)
+        assert read_formulas(session, yard.campaign_id, 0, 100) == FORMULAS
 
 
 def test_a_slice_may_hold_only_bad_lines(yard) -> None:
