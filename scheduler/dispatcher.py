@@ -19,6 +19,8 @@ from sqlalchemy.orm import Session
 from scheduler.celery_app import QUEUES, TASK, make_app
 from scheduler.growth import Growing, grow
 from scheduler.settings import Settings, load_settings
+from scheduler.sources import formulas_of
+from scheduler.spec import CampaignSpec
 from scheduler.tick import (
     Cancel,
     Close,
@@ -38,8 +40,8 @@ from scheduler.tick import (
     observe,
     tick,
 )  # fmt: skip
-from storage.campaigns import move_campaign
-from storage.chunks import read_chunk
+from storage.campaigns import move_campaign, read_campaign
+from storage.chunks import Chunk, read_chunk
 from storage.engine import open_database, reading, transaction
 from storage.heartbeats import forget
 from storage.leader import Leader, read_leader, renew_leadership, resign, take_leadership
@@ -149,7 +151,8 @@ class Dispatcher:
             case Halve(chunk):
                 split_chunk(session, epoch, chunk, read_chunk(session, chunk).reason or DIED, now)
             case Fail(chunk):
-                fail_chunk(session, epoch, chunk, read_chunk(session, chunk).reason or DIED, now)
+                lost = read_chunk(session, chunk)
+                fail_chunk(session, epoch, chunk, lost.reason or DIED, now, formulas_in(session, lost))
             case Forget(workers):
                 forget(session, epoch, workers)
             case _:
@@ -169,6 +172,14 @@ class Dispatcher:
                 cancel_chunks(session, campaign_id)
             case Finish(campaign_id) if renew_leadership(session, epoch):
                 move_campaign(session, campaign_id, CampaignState.DONE, time.time())
+
+
+def formulas_in(session: Session, chunk: Chunk) -> list[str]:
+    """The formulas of a chunk of any stage."""
+    if chunk.formulas is not None:
+        return list(chunk.formulas)
+    spec = CampaignSpec.model_validate(read_campaign(session, chunk.campaign_id).spec)
+    return formulas_of(session, chunk, spec.source)
 
 
 def limits_for(picture: Snapshot, lease: float) -> Mapping[StageName, Limits]:

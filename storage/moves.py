@@ -3,6 +3,7 @@
 Moves of the dispatcher carry the epoch of its leadership and do nothing when it leads no more.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -141,8 +142,8 @@ def split_chunk(session: Session, epoch: int, chunk_id: int, reason: str, now: f
     return True
 
 
-def fail_chunk(session: Session, epoch: int, chunk_id: int, reason: str, now: float) -> bool:
-    """Give a chunk up: its inputs count as failed, and a failure row says why."""
+def fail_chunk(session: Session, epoch: int, chunk_id: int, reason: str, now: float, formulas: Sequence[str]) -> bool:
+    """Give a chunk of these formulas up: each counts as failed, and has a failure row that says why."""
     chunk = read_chunk(session, chunk_id)
     values = {
         "state": ChunkState.FAILED,
@@ -153,7 +154,7 @@ def fail_chunk(session: Session, epoch: int, chunk_id: int, reason: str, now: fl
     }
     if not _end(session, chunk, values, leads(epoch)):
         return False
-    record_failures(session, chunk.campaign_id, _failures(chunk, reason[:LONGEST_REASON]))
+    record_failures(session, chunk.campaign_id, _failures(chunk, formulas, reason[:LONGEST_REASON]))
     return True
 
 
@@ -210,9 +211,9 @@ def _halves(chunk: Chunk) -> list[dict[str, Any]]:
     ]
 
 
-def _failures(chunk: Chunk, reason: str) -> list[NewFailure]:
-    if chunk.formulas is not None:
-        places = [(formula, "") for formula in chunk.formulas]
-    else:
-        places = [("", f"source {chunk.start}" if chunk.size == 1 else f"source {chunk.start} to {chunk.stop}")]
-    return [NewFailure(chunk.stage, formula, place, "failed", reason, chunk.id) for formula, place in places]
+def _failures(chunk: Chunk, formulas: Sequence[str], reason: str) -> list[NewFailure]:
+    places = [f"source {chunk.start + n}" if chunk.start is not None else "" for n in range(len(formulas))]
+    return [
+        NewFailure(chunk.stage, formula, place, "failed", reason, chunk.id)
+        for formula, place in zip(formulas, places, strict=True)
+    ]

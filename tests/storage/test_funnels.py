@@ -11,7 +11,7 @@ def test_nothing_vanishes_on_the_way(yard) -> None:
     yard.finish(yard.run(), [NewCandidate("CsI", ("Cs", "I"), 1.0, {})])
     with transaction(yard.engine) as session:
         ids = [chunk.id for chunk in yard.stage().waiting]
-        assert fail_chunk(session, yard.epoch, ids[0], "gave up", 9.0)
+        assert fail_chunk(session, yard.epoch, ids[0], "gave up", 9.0, [f"Cs{n}I" for n in range(10)])
         assert split_chunk(session, yard.epoch, ids[1], "crashed twice", 9.0)
     with reading(yard.engine) as session:
         predict, csp, *_ = funnel(session, yard.campaign_id)

@@ -167,7 +167,7 @@ def test_a_leader_of_the_past_moves_nothing(yard) -> None:
         old = yard.epoch
         assert not queue_chunk(session, old, chunk.id, 60.0, 1.0)
         assert not split_chunk(session, old, chunk.id, "", 1.0)
-        assert not fail_chunk(session, old, chunk.id, "", 1.0)
+        assert not fail_chunk(session, old, chunk.id, "", 1.0, ["CsI"])
         assert queue_chunk(session, epoch, chunk.id, 60.0, 1.0)
         assert not resend_chunk(session, old, chunk.id, 90.0)
         assert not unqueue_chunk(session, old, chunk.id)
@@ -207,13 +207,13 @@ def test_what_is_given_up_counts_and_says_why(yard) -> None:
     yard.add(NewChunk(3, 4))
     yard.add(NewChunk(formulas=("CsPbI3", "KCl")), stage=StageName.CSP)
     with transaction(yard.engine) as session:
-        for name in (StageName.PREDICT, StageName.CSP):
+        for name, formulas in ((StageName.PREDICT, ["NaCl"]), (StageName.CSP, ["CsPbI3", "KCl"])):
             chunk = yard.stage(name).waiting[0]
-            assert fail_chunk(session, yard.epoch, chunk.id, "out of memory", 5.0)
-            assert not fail_chunk(session, yard.epoch, chunk.id, "out of memory", 5.0)
+            assert fail_chunk(session, yard.epoch, chunk.id, "out of memory", 5.0, formulas)
+            assert not fail_chunk(session, yard.epoch, chunk.id, "out of memory", 5.0, formulas)
     with reading(yard.engine) as session:
         failures = read_failures(session, yard.campaign_id, 10)
-    assert [(row.formula, row.place) for row in failures] == [("", "source 3"), ("CsPbI3", ""), ("KCl", "")]
+    assert [(row.formula, row.place) for row in failures] == [("NaCl", "source 3"), ("CsPbI3", ""), ("KCl", "")]
     assert {row.reason for row in failures} == {"out of memory"}
 
 
