@@ -4,7 +4,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SPEC ?= deploy/campaigns/solar-absorbers.toml
-DATA ?= ../shared/data
 
 .PHONY: install run test check bench
 

@@ -8,14 +8,14 @@ from pathlib import Path
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from scheduler.errors import CampaignStands, InvalidSpec
+from scheduler.errors import CampaignStands, InvalidSpec, OtherModels
 from scheduler.flow import KINDS, ROLES, Role
 from scheduler.sources import check_source
 from scheduler.spec import CampaignSpec, model_names, stages_of
 from storage.campaigns import Campaign, NewCampaign, move_campaign, read_campaign
 from storage.campaigns import create_campaign as store_campaign
 from storage.engine import reading, transaction
-from storage.models import record_model
+from storage.models import campaign_models, record_model
 from storage.moves import cancel_chunks
 from storage.states import CampaignState
 from workers.cards import Card
@@ -50,6 +50,15 @@ def model_cards(spec: CampaignSpec) -> dict[Role, Card]:
     names = model_names(spec)
     needed = dict.fromkeys(role for stage in stages_of(spec) for role in ROLES[stage])
     return {role: _card_for(role, names[role]) for role in needed}
+
+
+def check_models(engine: Engine, campaign: Campaign) -> None:
+    """Raise OtherModels where the weights are not those with which the campaign began."""
+    with reading(engine) as session:
+        began = campaign_models(session, campaign.id)
+    for role, card in model_cards(CampaignSpec.model_validate(campaign.spec)).items():
+        if began[role] != card.model_id:
+            raise OtherModels(campaign.id, card.name, began[role], card.model_id)
 
 
 def _card_for(role: Role, name: str) -> Card:

@@ -19,8 +19,12 @@ class MachineFailed(SluiceError):
     """{0}"""
 
 
-class LeadershipLost(SluiceError):
-    """another dispatcher leads now (epoch {0} is over)"""
+class DiskFull(UserError):
+    """{0}: less than {1} MiB are free; free some space and resume campaign {2}, nothing that was stored is lost"""
+
+
+class OtherModels(UserError):
+    """campaign {0} began with {1} {2:.12}, here is {3:.12}; the same weights, or a new campaign, are expected"""
 
 
 class CampaignStands(UserError):

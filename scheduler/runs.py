@@ -6,14 +6,14 @@ from collections.abc import Callable
 
 from sqlalchemy import Engine
 
-from scheduler.errors import CampaignFailed
+from scheduler.campaigns import check_models
+from scheduler.errors import CampaignFailed, DiskFull
 from scheduler.settings import Settings
 from scheduler.sources import ingest
 from scheduler.spec import CampaignSpec, FileSource
 from scheduler.supervisor import Machine, machine
 from storage.campaigns import Campaign, read_campaign
-from storage.engine import describe, reading
-from storage.errors import DatabaseFull
+from storage.engine import reading
 from storage.funnels import StageReport, funnel
 from storage.snapshots import snapshot
 from storage.stages import read_stages
@@ -27,18 +27,18 @@ Progress = Callable[[list[StageReport]], None]
 def run_campaign(settings: Settings, engine: Engine, campaign_id: int, on_progress: Progress) -> Campaign:
     """Block until a campaign runs no more, and return it as it then stands.
 
-    Raises CampaignFailed, MachineFailed, and DatabaseFull before the last of the disk is gone.
-
+    Raises CampaignFailed, MachineFailed, OtherModels, and DiskFull before the last of the disk is gone.
     Where another process runs this host's machine already, that one does the work.
     """
     while (campaign := _read(engine, campaign_id)).state == CampaignState.RUNNING:
-        _check_disk(settings, engine)
+        _check_disk(settings, campaign_id)
+        check_models(engine, campaign)
         with machine(settings, engine) as running:
             if running is not None:
                 _ingest(engine, campaign, running)
             while running is not None and _busy(engine, campaign_id):
                 running.check(time.monotonic())
-                _check_disk(settings, engine)
+                _check_disk(settings, campaign_id)
                 _tell(engine, campaign_id, on_progress)
         if running is None:
             _tell(engine, campaign_id, on_progress)
@@ -48,10 +48,10 @@ def run_campaign(settings: Settings, engine: Engine, campaign_id: int, on_progre
     return campaign
 
 
-def _check_disk(settings: Settings, engine: Engine) -> None:
-    settings.folder.mkdir(parents=True, exist_ok=True)
-    if shutil.disk_usage(settings.folder).free < LEAST_FREE:
-        raise DatabaseFull(describe(engine))
+def _check_disk(settings: Settings, campaign_id: int) -> None:
+    folder = next(path for path in (settings.folder, *settings.folder.parents) if path.exists())
+    if shutil.disk_usage(folder).free < LEAST_FREE:
+        raise DiskFull(folder, LEAST_FREE >> 20, campaign_id)
 
 
 def _ingest(engine: Engine, campaign: Campaign, running: Machine) -> None:

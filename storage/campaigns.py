@@ -80,12 +80,6 @@ def list_campaigns(session: Session) -> list[Campaign]:
     return _read(session, select(*COLUMNS).order_by(CampaignTable.id))
 
 
-def active_campaigns(session: Session) -> list[Campaign]:
-    """The running campaigns, oldest first."""
-    running = CampaignTable.state == CampaignState.RUNNING
-    return _read(session, select(*COLUMNS).where(running).order_by(CampaignTable.id))
-
-
 def move_campaign(session: Session, campaign_id: int, to: CampaignState, now: float) -> bool:
     """Move a campaign to another state; False where it stands in no state that leads there."""
     leaves = [state for state, moves in CAMPAIGN_MOVES.items() if to in moves]

@@ -40,16 +40,6 @@ class Judgement:
     predictions: Predictions
 
 
-@dataclass(frozen=True, slots=True)
-class CandidateInput:
-    """What a later stage reads of a candidate."""
-
-    formula: str
-    score: float | None
-    verdict: str | None
-    predictions: dict[str, tuple[float, float | None]]
-
-
 def record_candidates(session: Session, campaign_id: int, chunk_id: int, rows: Sequence[NewCandidate]) -> list[str]:
     """Store survivors and return the formulas that are new; the others stood already, from another chunk."""
     ordered = sorted(rows, key=lambda row: row.formula)
@@ -86,17 +76,6 @@ def mark_survivors(session: Session, campaign_id: int, stage: StageName, formula
 def mark_surplus(session: Session, campaign_id: int, formulas: Iterable[str]) -> None:
     """Leave these candidates out of every query, count and hash: they came of work done ahead."""
     _mark(session, campaign_id, formulas, {"surplus": True})
-
-
-def read_inputs(session: Session, campaign_id: int, formulas: Sequence[str]) -> list[CandidateInput]:
-    """These candidates, in the order asked; those that are not stored are left out."""
-    found: dict[str, CandidateInput] = {}
-    for batch in batches(formulas):
-        here = (CandidateTable.campaign_id == campaign_id, CandidateTable.formula.in_(batch))
-        for row in session.execute(select(*CandidateTable.__table__.columns).where(*here)).mappings():
-            predictions = dict(_predicted(row))
-            found[row["formula"]] = CandidateInput(row["formula"], row["score"], row["verdict"], predictions)
-    return [found[formula] for formula in formulas if formula in found]
 
 
 def candidate_ids(session: Session, campaign_id: int, formulas: Iterable[str]) -> dict[str, int]:

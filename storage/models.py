@@ -1,7 +1,6 @@
 """Models by the hash of their weights, and which campaign uses which."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import select
@@ -11,24 +10,9 @@ from storage.rows import add_rows
 from storage.tables import CampaignModelTable, ModelTable
 
 
-@dataclass(frozen=True, slots=True)
-class Model:
-    """A model: the sha256 of its weights, its name and its card."""
-
-    id: str
-    name: str
-    card: dict[str, Any]
-
-
 def record_model(session: Session, model_id: str, name: str, card: Mapping[str, Any]) -> None:
     """Make a model known; one that is known already stays as it is."""
     add_rows(session, ModelTable, [{"id": model_id, "name": name, "card": dict(card)}])
-
-
-def list_models(session: Session) -> list[Model]:
-    """All known models, by name."""
-    rows = session.execute(select(*ModelTable.__table__.columns).order_by(ModelTable.name, ModelTable.id))
-    return [Model(*row) for row in rows]
 
 
 def campaign_models(session: Session, campaign_id: int) -> dict[str, str]:

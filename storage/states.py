@@ -57,7 +57,6 @@ CAMPAIGN_MOVES: dict[CampaignState, frozenset[CampaignState]] = {
 }
 
 STAGE_ORDER: dict[StageName, int] = {name: ordinal for ordinal, name in enumerate(StageName)}
-ENDED_STATES: tuple[ChunkState, ...] = tuple(state for state, moves in CHUNK_MOVES.items() if not moves)
 OPEN_STATES: tuple[ChunkState, ...] = tuple(state for state, moves in CHUNK_MOVES.items() if moves)
 
 

@@ -1,12 +1,21 @@
 """Campaigns: everything that decides their results stands with them; moves that make no sense are told."""
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
 
-from scheduler.campaigns import cancel_campaign, code_version, create_campaign, pause_campaign, resume_campaign
-from scheduler.errors import CampaignStands, InvalidSpec
+from scheduler.campaigns import (
+    cancel_campaign,
+    check_models,
+    code_version,
+    create_campaign,
+    pause_campaign,
+    resume_campaign,
+)
+from scheduler.errors import CampaignStands, InvalidSpec, OtherModels
 from scheduler.spec import CampaignSpec, parse_spec
 from storage.campaigns import list_campaigns, move_campaign, read_campaign
 from storage.engine import open_database, reading, transaction
@@ -14,6 +23,7 @@ from storage.errors import NotFound
 from storage.models import campaign_models
 from storage.stages import read_stages
 from storage.states import CampaignState, StageName
+from workers.cards import find_checkpoint, read_card, write_card
 from workers.models import find_card
 
 
@@ -56,6 +66,21 @@ def test_missing_model_is_told_before_anything_is_stored(engine: Engine, spec: C
         create_campaign(engine, missing)
     with reading(engine) as session:
         assert list_campaigns(session) == []
+
+
+def test_campaign_goes_on_with_the_weights_it_began_with_or_not_at_all(
+    engine: Engine, spec: CampaignSpec, tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(find_checkpoint("composition-predictor"), folder)
+    own = spec.model_copy(update={"predict": spec.predict.model_copy(update={"model": str(folder)})})
+    campaign = create_campaign(engine, own)
+    with reading(engine) as session:
+        stored = read_campaign(session, campaign)
+    check_models(engine, stored)
+    write_card(folder, replace(read_card(folder), model_id="f" * 64))
+    with pytest.raises(OtherModels, match="began with composition-predictor"):
+        check_models(engine, stored)
 
 
 def test_pause_resume_cancel(engine: Engine, spec: CampaignSpec) -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from scheduler.campaigns import create_campaign
+from scheduler.errors import DiskFull
 from scheduler.runs import LEAST_FREE, run_campaign
 from scheduler.settings import load_settings
 from scheduler.spec import parse_spec
 from storage.campaigns import read_campaign
 from storage.engine import open_database, reading
-from storage.errors import DatabaseFull
 from storage.states import CampaignState
 
 SOURCE = {"kind": "enumerate", "cations": ["Cs", "Pb"], "anions": ["I"]}
@@ -33,7 +33,7 @@ def test_a_full_disk_stops_the_run_and_keeps_the_campaign(small_disk: Path) -> N
     settings = load_settings({"SLUICE_DATABASE_URL": f"sqlite:///{small_disk / 'x.db'}"})
     engine = open_database(settings.database_url)
     campaign = create_campaign(engine, parse_spec({"name": "full", "source": SOURCE}, "test"))
-    with pytest.raises(DatabaseFull, match="free some space and resume"):
+    with pytest.raises(DiskFull, match="free some space and resume campaign 1"):
         run_campaign(settings, engine, campaign, lambda report: None)
     with reading(engine) as session:
         assert read_campaign(session, campaign).state == CampaignState.RUNNING

@@ -8,7 +8,6 @@ from storage.candidates import (
     NewCandidate,
     candidate_ids,
     mark_surplus,
-    read_inputs,
     record_candidates,
     record_judgements,
 )
@@ -54,14 +53,6 @@ def test_a_formula_is_a_candidate_once(yard) -> None:
     with transaction(yard.engine) as session:
         assert record_candidates(session, yard.campaign_id, first.id, [CSPBI]) == ["CsPbI3"]
     assert sorted(row["formula"] for row in rows(yard)) == ["CsPbI3", "KCl"]
-
-
-def test_inputs_come_in_the_order_asked(yard) -> None:
-    yard.keep(CSPBI, KCL)
-    with reading(yard.engine) as session:
-        inputs = read_inputs(session, yard.campaign_id, ["KCl", "NaCl", "CsPbI3"])
-    assert [row.formula for row in inputs] == ["KCl", "CsPbI3"]
-    assert inputs[1].predictions == {"band_gap": (1 / 3, 0.1)}
 
 
 def test_a_verdict_adds_what_the_structure_says(yard) -> None:
