@@ -1,6 +1,5 @@
 """The command line: its commands by name, and what people read when one fails."""
 
-import os
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
@@ -59,10 +58,6 @@ def run(arguments: Sequence[str]) -> int:
         return _fail(f"{exc.format_message()} (`{command} --help` shows an example)", USER_MISTAKE)
     except UserError as exc:
         return _fail(str(exc), USER_MISTAKE)
-    except BrokenPipeError:
-        # The reader, such as head, has seen enough; what is still buffered must not raise at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except (SluiceError, OSError) as exc:
         return _fail(str(exc), JOB_FAILED)
     except (click.Abort, KeyboardInterrupt):

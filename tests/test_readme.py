@@ -7,6 +7,7 @@ import pytest
 
 from scheduler.sources import check_source
 from scheduler.spec import load_spec
+from workers.models import find_card
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -39,3 +40,30 @@ def test_the_count_of_the_main_job_is_that_of_its_spec() -> None:
     size = check_source(spec.source)
     assert size is not None and size >= 100_000
     assert f"{size:,}" in README
+
+
+@pytest.mark.parametrize(
+    ("model", "path", "scale", "form"),
+    [
+        ("composition-predictor", ("band_gap", "mae"), 1, "{:.3f} eV"),
+        ("composition-predictor", ("formation_energy_per_atom", "mae"), 1, "{:.3f} eV/atom"),
+        ("composition-predictor", ("e_above_hull", "mae"), 1, "{:.3f} eV/atom"),
+        ("composition-predictor", ("band_gap", "mae_below_forest"), 100, "{:.0f}, "),
+        ("composition-predictor", ("e_above_hull", "mae_below_forest"), 100, "{:.0f} % below"),
+        ("crystal-generator", ("one_sample", "match_within_k"), 1, "{:.1f} % match"),
+        ("crystal-generator", ("within_20", "match_within_k"), 1, "{:.1f} % within 20"),
+        ("crystal-generator", ("within_20", "valid"), 1, "valid {:.1f} %"),
+        ("structure-predictor", ("test", "structure_formation_energy_per_atom", "mae"), 1, "{:.3f} eV/atom"),
+        ("structure-predictor", ("test", "structure_band_gap", "mae"), 1, "{:.2f} eV"),
+    ],
+)
+def test_the_figures_of_a_model_are_those_of_its_card(
+    model: str, path: tuple[str, ...], scale: float, form: str
+) -> None:
+    value: object = find_card(model).metrics
+    for key in path:
+        assert isinstance(value, dict)
+        value = value[key]
+    assert isinstance(value, float)
+    rows = [line for line in README.splitlines() if line.startswith(f"| {model.split('-')[0]}")]
+    assert len(rows) == 1 and form.format(value * scale) in rows[0]
