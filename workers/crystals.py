@@ -17,6 +17,7 @@ SHORTEST_DISTANCE = 0.5  # Å: the validity rule of CDVAE (Xie et al., ICLR 2022
 VOLUME_PER_ATOM = (2.0, 400.0)  # Å³
 LENGTHS = (1.0, 200.0)  # Å
 ANGLES = (10.0, 170.0)  # degrees
+SWELLING = 1.5  # by which two cells of one structure may differ in volume
 GRAMS_PER_CM3 = 1.66053906660  # of one dalton in Å³
 DIGITS = 6
 
@@ -146,9 +147,17 @@ def _closes(angles: Sequence[float]) -> bool:
 def merge_duplicates(crystals: Sequence[Crystal]) -> list[int]:
     """For each crystal the index of the first one that is the same structure."""
     matcher = StructureMatcher(ltol=0.3, stol=0.5, angle_tol=10)
-    structures = [to_structure(crystal) for crystal in crystals]
+    structures = [to_structure(crystal).get_reduced_structure().get_primitive_structure() for crystal in crystals]
     first: list[int] = []
     for i, structure in enumerate(structures):
-        earlier = (j for j in sorted(set(first)) if matcher.fit(structures[j], structure))
+        earlier = (j for j in sorted(set(first)) if _same(matcher, structures[j], structure))
         first.append(next(earlier, i))
     return first
+
+
+def _same(matcher: StructureMatcher, one: Structure, other: Structure) -> bool:
+    """Whether two primitive, reduced structures are the same; volumes that differ much need no closer look."""
+    if len(one) != len(other) or one.composition != other.composition:
+        return False
+    ratio = one.volume / other.volume
+    return 1 / SWELLING < ratio < SWELLING and bool(matcher.fit(one, other, skip_structure_reduction=True))

@@ -39,3 +39,7 @@ class CrystalError(SluiceError):
 
 class CheckpointError(SluiceError):
     """checkpoint {0}: {1}"""
+
+
+class InvalidCondition(UserError):
+    """condition {0}: {1}"""

@@ -1,134 +1,187 @@
-"""How often the generator finds the known structure of a held-out compound."""
+"""How often a generator finds the known structure of a held-out compound: in one sample, in several, after ranking.
 
-import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+Samples, comparisons and energies are kept in files beside the figures, so that each can be made anew by itself.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
-import numpy.typing as npt
-import pyarrow.parquet as pq
-from pymatgen.analysis.structure_matcher import StructureMatcher
-from pymatgen.core import Element, Structure
 
-from workers.compositions import from_amounts
-from workers.crystals import Crystal, flaw, from_arrays, space_group, to_structure
-from workers.generator.crystal_generator import CrystalGenerator
-from workers.generator.requests import CrystalRequest, Generated
-from workers.seeds import derive_seed
+from workers.crystals import Crystal, flaw, space_group
+from workers.generator.benchmarks import Target, held_out
+from workers.generator.generators import Generator, judge
+from workers.generator.matching import RULE, Distance, charged_distance, closest, distances, matched, mean_distance
+from workers.generator.ranking import ENERGETIC, RANKINGS, Group, grouped, order
+from workers.generator.records import Desk, Json
+from workers.generator.requests import Generated
+from workers.generator.spreading import spread
+from workers.generator.trials import Exam, answered, from_json, questions
+from workers.generator.weighing import choice_of, weights
 
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A held-out structure, its formula and the formula units in its cell."""
-
-    crystal: Crystal
-    formula: str
-    units: int
+FEW = 4  # how many of the first of a ranking are looked at
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the samples for one target came to; rms distances are in (volume / atom)^(1/3)."""
+    """What the samples for one target came to.
 
-    valid: int
-    samples: int
-    first: float | None  # rms distance of the first sample where it matches
-    any: bool
-    likeliest: bool
-    same_group: bool  # of the first sample
+    `distances` are those of its own samples, `others` those of the samples for other targets of the same formula, by
+    target; energies in eV/atom, infinite where there is none.
+    """
 
-
-def held_out(data: Path, count: int, split: str = "test") -> list[Target]:
-    """A fixed random choice of the structures of one MP-20 split."""
-    columns = ["formula", "split", "lattice", "species", "frac_coords"]
-    table = pq.read_table(data / "mp20.parquet", columns=columns)
-    items = [item for item in table.to_pylist() if item["split"] == split]
-    chosen = np.random.default_rng(20).permutation(len(items))[:count]
-    return [_target(items[i]) for i in chosen]
+    target: Target
+    samples: list[Generated]
+    distances: list[Distance]
+    others: list[list[Distance]]
+    groups: list[Group]
+    energies: list[float] | None
 
 
-def _target(item: dict[str, list[float]]) -> Target:
-    species = [str(Element.from_Z(int(z)).symbol) for z in item["species"]]
-    crystal = from_arrays(item["lattice"], species, np.asarray(item["frac_coords"], dtype=np.float64).reshape(-1, 3))
-    composition = from_amounts({symbol: species.count(symbol) for symbol in set(species)})
-    return Target(crystal, composition.formula, round(len(species) / composition.atoms))
+def csp(generator: Generator, data: Path, exam: Exam, desk: Desk, energies: str | None) -> Json:
+    """The figures of one benchmark; energies are measured on a device, or not at all."""
+    targets = held_out(data, exam.targets, exam.split, exam.benchmark)
+    header = {"model_id": generator.card.model_id, **asdict(exam), "targets": len(targets)}
+    asked = questions(targets, exam)
+    lines = desk.completed("samples", header, len(asked), lambda start: answered(generator, asked[start:]))
+    samples = [[from_json(answer) for answer in line["answers"]] for line in lines]
+    found = outcomes(targets, samples, header, desk, energies)
+    seconds = sum(line["seconds"] for line in lines)
+    figures = {"model": generator.card.name, **header, "rule": RULE, **summary(found)}
+    figures["crystals_per_second"] = round(len(targets) * exam.samples / seconds, 1) if seconds else None
+    return figures if exam.split != "val" else figures | {"weights": fitted(found)}
 
 
-def sample(
-    generator: CrystalGenerator, targets: Sequence[Target], count: int, temperature: float, seed: int
-) -> list[list[Generated]]:
-    """This many samples for each target, the number of atoms in the cell given."""
-    requests = [
-        CrystalRequest(
-            target.formula, derive_seed(seed, "evaluate", target.formula, i), target.units, None, temperature
-        )
-        for target in targets
-        for i in range(count)
+def outcomes(
+    targets: Sequence[Target], samples: Sequence[list[Generated]], header: Json, desk: Desk, energies: str | None
+) -> list[Outcome]:
+    """Compare, group and measure samples, where the desk's files do not know the answer yet."""
+    others = _alike(targets)
+    crystals = [[sample.crystal for sample in own] for own in samples]
+    tasks = [
+        (target.crystal, [crystal for j in (i, *others[i]) for crystal in crystals[j]])
+        for i, target in enumerate(targets)
     ]
-    answers = generator.generate(requests)
-    return [answers[i * count : (i + 1) * count] for i in range(len(targets))]
+    count, processes = len(targets), desk.processes
+    rows = desk.completed(
+        "distances", header | {"rule": RULE}, count, lambda start: spread(distances, tasks[start:], processes)
+    )
+    groups = desk.completed("groups", header, count, lambda start: spread(grouped, samples[start:], processes))
+    measured: list[list[float] | None] = [None] * count
+    if energies is not None:
+        jobs = [(energies, _best(own, found)) for own, found in zip(samples, groups, strict=True)]
+        costs = desk.completed("energies", header, count, lambda start: spread(_measured, jobs[start:], processes))
+        measured = [_by_sample(len(own), found) for own, found in zip(samples, costs, strict=True)]
+    return [
+        Outcome(target, own, *_apart(row, len(own)), found, cost)
+        for target, own, row, found, cost in zip(targets, samples, rows, groups, measured, strict=True)
+    ]
 
 
-def _distance(matcher: StructureMatcher, known: Structure, crystal: Crystal) -> float | None:
-    found = matcher.get_rms_dist(known, to_structure(crystal))  # type: ignore[no-untyped-call]
-    return None if found is None else float(found[0])
+def _alike(targets: Sequence[Target]) -> list[list[int]]:
+    """For each target the others of the same formula."""
+    numbers: dict[str, list[int]] = {}
+    for i, target in enumerate(targets):
+        numbers.setdefault(target.formula, []).append(i)
+    return [[j for j in numbers[target.formula] if j != i] for i, target in enumerate(targets)]
 
 
-def compare(task: tuple[Target, list[Generated]]) -> Outcome:
-    """Match the samples for one target against it, until one matches."""
-    target, answers = task
-    matcher = StructureMatcher(ltol=0.3, stol=0.5, angle_tol=10)
-    known = to_structure(target.crystal)
-    valid = [a.crystal if a.crystal is not None and flaw(a.crystal) is None else None for a in answers]
-    found: dict[int, float | None] = {}
-
-    def distance(i: int) -> float | None:
-        crystal = valid[i]
-        if crystal is not None and i not in found:
-            found[i] = _distance(matcher, known, crystal)
-        return found.get(i)
-
-    likeliest = int(np.argmax([a.log_likelihood for a in answers]))
-    first = distance(0)
-    best = distance(likeliest) is not None
-    hit = best or any(distance(i) is not None for i in range(len(answers)))
-    same = valid[0] is not None and space_group(valid[0]) == space_group(target.crystal)
-    return Outcome(sum(c is not None for c in valid), len(answers), first, hit, best, same)
+def _apart(row: list[Distance], count: int) -> tuple[list[Distance], list[list[Distance]]]:
+    """Distances of the target's own samples, and those of each other target's."""
+    return row[:count], [row[start : start + count] for start in range(count, len(row), count)]
 
 
-def outcomes(targets: Sequence[Target], answers: Sequence[list[Generated]], processes: int) -> Iterator[Outcome]:
-    with ProcessPoolExecutor(processes) as pool:
-        yield from pool.map(compare, zip(targets, answers, strict=True), chunksize=8)
+def _best(samples: Sequence[Generated], groups: Sequence[Group]) -> list[tuple[int, Crystal]]:
+    """The best sample of each structure."""
+    return [(group[0], crystal) for group in groups if (crystal := samples[group[0]].crystal) is not None]
 
 
-def summary(found: Sequence[Outcome]) -> dict[str, float]:
-    """Shares in per cent, and the mean rms distance of first samples that match."""
-    hits: npt.NDArray[np.float64] = np.array([o.first for o in found if o.first is not None])
+def _measured(task: tuple[str, list[tuple[int, Crystal]]]) -> list[tuple[int, float | None]]:
+    """Energies in eV/atom of numbered crystals, None where there is none."""
+    device, crystals = task
+    found = judge(device).energies([crystal for _, crystal in crystals])
+    return [(i, energy if np.isfinite(energy) else None) for (i, _), energy in zip(crystals, found, strict=True)]
+
+
+def _by_sample(count: int, found: Sequence[tuple[int, float | None]]) -> list[float]:
+    energies = [float("inf")] * count
+    for i, energy in found:
+        energies[i] = float("inf") if energy is None else energy
+    return energies
+
+
+def summary(found: Sequence[Outcome]) -> Json:
+    """Shares in per cent, distances in (volume / atom)^(1/3); what failed or is not valid counts as a miss.
+
+    METRe and cRMSE give each target the closest of all samples for its formula.
+    """
+    first = [outcome.distances[0] for outcome in found]
+    best = [closest(outcome.distances) for outcome in found]
+    valid = [sum(_is_valid(sample) for sample in outcome.samples) for outcome in found]
+    each = [matched(outcome.distances) for outcome in found]
     return {
-        "targets": len(found),
-        "valid": _share(sum(o.valid for o in found), sum(o.samples for o in found)),
-        "match_at_1": _share(len(hits), len(found)),
-        "rms_at_1": round(float(hits.mean()), 4) if len(hits) else float("nan"),
-        "match_within_k": _share(sum(o.any for o in found), len(found)),
-        "match_likeliest": _share(sum(o.likeliest for o in found), len(found)),
-        "same_space_group": _share(sum(o.same_group for o in found), len(found)),
+        "valid": _percent(sum(valid) / sum(len(outcome.samples) for outcome in found)),
+        "structures": round(float(np.mean([len(outcome.groups) for outcome in found])), 2),
+        "match_at_1": _percent(matched(first)),
+        "rms_at_1": _rounded(mean_distance(first)),
+        "match_each": _percent(float(np.mean(each))),
+        "match_within_k": _percent(matched(best)),
+        "rms_within_k": _rounded(mean_distance(best)),
+        "same_space_group": _percent(sum(map(_same_space_group, found)) / len(found)),
+        **_polymorphs("at_1", [[o.distances[0], *(other[0] for other in o.others)] for o in found]),
+        **_polymorphs("within_k", [[*o.distances, *(x for other in o.others for x in other)] for o in found]),
+        "ranked": {by: _ranked(found, by) for by in RANKINGS if by not in ENERGETIC or found[0].energies is not None},
     }
 
 
-def _share(part: int, whole: int) -> float:
-    return round(100 * part / whole, 1)
+def _polymorphs(name: str, pools: Sequence[Sequence[Distance]]) -> Json:
+    best = [closest(pool) for pool in pools]
+    return {f"metre_{name}": _percent(matched(best)), f"crmse_{name}": _rounded(charged_distance(best))}
+
+
+def _ranked(found: Sequence[Outcome], by: str) -> Json:
+    top, few = [], []
+    for outcome in found:
+        ranked = order(outcome.samples, outcome.energies, by, outcome.groups)
+        top.append(outcome.distances[ranked[0]])
+        few.append(closest(outcome.distances[i] for i in ranked[:FEW]))
+    shares = {"top_1": _percent(matched(top)), f"top_{FEW}": _percent(matched(few))}
+    return {**shares, "rms_top_1": _rounded(mean_distance(top))}
+
+
+def fitted(found: Sequence[Outcome]) -> Json:
+    """Weights for the rankings, without and with energies, by which the structure sought comes first."""
+    ways = (("without_energy", False), ("with_energy", True))
+    return {
+        name: weights([choice_of(o.samples, o.energies, o.groups, o.distances, energetic) for o in found])
+        for name, energetic in ways
+        if not energetic or found[0].energies is not None
+    }
+
+
+def _is_valid(sample: Generated) -> bool:
+    return sample.crystal is not None and flaw(sample.crystal) is None
+
+
+def _same_space_group(outcome: Outcome) -> bool:
+    crystal = outcome.samples[0].crystal
+    return crystal is not None and space_group(crystal) == space_group(outcome.target.crystal)
+
+
+def _percent(share: float) -> float:
+    return round(100 * share, 1)
+
+
+def _rounded(value: Distance) -> Distance:
+    return None if value is None else round(value, 4)
 
 
 def evaluate(
-    generator: CrystalGenerator, data: Path, targets: int, count: int, temperature: float, seed: int
-) -> dict[str, float]:
-    """Metrics over a number of targets with a number of samples each, and samples written per second."""
-    chosen = held_out(data, targets)
-    began = time.monotonic()
-    answers = sample(generator, chosen, count, temperature, seed)
-    seconds = time.monotonic() - began
-    found = summary(list(outcomes(chosen, answers, 2)))
-    speed = round(targets * count / seconds, 1)
-    return {"samples": count, "temperature": temperature, **found, "crystals_per_second": speed}
+    generator: Generator, data: Path, targets: int, count: int, temperature: float, seed: int
+) -> dict[str, object]:
+    """Figures of MP-20 test over a number of targets with a number of samples each, energies left out."""
+    exam = Exam(targets=targets, samples=count, temperature=temperature, seed=seed)
+    with TemporaryDirectory() as folder:
+        return csp(generator, data, exam, Desk(Path(folder) / "figures"), None)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from workers.generator.grammar import MAX_ATOMS
+from workers.generator.symmetry.vocabulary import MAX_ATOMS
 
 PATTERN = 8  # amounts of a formula, largest first, filled up with zeros
 PRIOR = 2.0  # crystals' worth of what all formulas with as many atoms do

@@ -5,8 +5,9 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from workers.generator.orbits import GRID, orbit_points
-from workers.generator.unfolding import lattice_vectors
+from workers.generator.symmetry.orbits import orbit_points
+from workers.generator.symmetry.unfolding import lattice_vectors
+from workers.generator.symmetry.vocabulary import GRID
 from workers.spacegroups import Ints
 
 Floats = npt.NDArray[np.float64]
@@ -16,7 +17,7 @@ FLOOR = 0.6  # Å, whatever the radii
 _NEIGHBOURS = np.array(list(product((-1, 0, 1), repeat=3)), dtype=np.float64)  # (27, 3)
 
 
-class Room:
+class Clearance:
     """Atoms placed so far in a conventional cell, and whether others fit between them."""
 
     def __init__(self, group: int, lattice: tuple[float, ...], radii: Floats) -> None:

@@ -1,34 +1,37 @@
-"""The crystal generator's network: configuration, blocks, model."""
+"""The network of the symmetry grammar: configuration, blocks, model."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from workers.generator.grammar import (
+from workers.generator.conditions import CONDITIONS
+from workers.generator.sampler import Head, attend
+from workers.generator.symmetry.vocabulary import (
     ANGLE,
-    ANGLE_AT,
-    COORDINATE_AT,
+    CONDITION_AT,
     ELEMENTS,
-    GROUP_AT,
+    GRID,
+    LEVELS,
     MAX_ATOMS,
     NO_SITE,
+    PADDING,
     RATIO,
-    RATIO_AT,
     SITE_AT,
+    STATES,
+    UNITS_AT,
     VALUES,
     VOLUME,
     VOLUME_AT,
     Column,
     Role,
 )
-from workers.generator.orbits import GRID
-from workers.spacegroups import GROUPS
 
 Tables = tuple[Tensor, ...]
 
-ORBITS = 24
+ORBITS = MAX_ATOMS + 1
 WAVES = 24  # cosines that let neighbouring bins share what they mean
 
 
@@ -39,13 +42,14 @@ class GeneratorConfig:
     width: int = 192
     layers: int = 4
     heads: int = 3
-    dropout: float = 0.1
+    dropout: float = 0.15
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
-    """Attention spelt out: at these short lengths a third faster on a CPU than the fused kernel. (B, H, T, C/H)."""
-    scores = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5 + mask.to(q.dtype)
-    return torch.softmax(scores, dim=-1).to(v.dtype) @ v
+SIZES = {
+    "small": GeneratorConfig(),
+    "base": GeneratorConfig(384, 6, 6),
+    "paper": GeneratorConfig(512, 12, 16),
+}
 
 
 class Block(nn.Module):
@@ -63,7 +67,7 @@ class Block(nn.Module):
         self.down = nn.Linear(4 * width, width)
         self.dropout = nn.Dropout(config.dropout)
 
-    def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def project(self, x: Tensor, turn: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         b, t, c = x.shape
         qkv = self.qkv(self.norm_in(x)).view(b, t, 3, self.heads, c // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B, H, T, C/H)
@@ -108,76 +112,91 @@ class GeneratorModel(nn.Module):
         self.next_element = nn.Linear(width, width, bias=False)
         self.next_site = nn.Linear(width, width, bias=False)
         self.next_orbit = nn.Embedding(ORBITS, width)
+        self.oxidation = nn.Embedding(STATES, width)
+        self.finer = nn.Linear(width, width)
+        self.finest = nn.Linear(width, 1)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(width)
         self.bias = nn.Parameter(torch.zeros(VALUES))
         self.apply(_initialise)
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.config.layers, self.config.heads, self.config.width
+
+    @property
+    def padding(self) -> Sequence[int]:
+        return PADDING
+
+    @property
+    def sees_prompt_whole(self) -> bool:
+        return False
+
     def layers(self) -> list[Block]:
         return [block for block in self.blocks if isinstance(block, Block)]
 
-    def tables(self) -> Tables:
-        """Vectors of all values, elements and sites: (VALUES, C), (ELEMENTS, C), (SITES + 1, C)."""
-        shared = [self.site_from(self.site_features[:NO_SITE]).float(), self.value_waves(self.waves).float()]
-        values = self.value.weight + F.pad(torch.cat(shared), (0, 0, SITE_AT, 0))
-        elements = self.element.weight + self.element_from(self.element_features).float()
-        return values, elements, F.pad(values[SITE_AT:VOLUME_AT], (0, 0, 0, 1))
-
-    def fold(self, tables: Tables) -> Tables:
-        """The vectors that input columns look up: of values, elements, sites, and of the element and site to come."""
-        values, elements, sites = tables
+    def prepare(self) -> Tables:
+        """Vectors of all values, and those that the other input columns look up."""
+        values, elements, sites = self.tables()
         return values, elements, self.site(sites), self.next_element(elements), self.next_site(sites)
 
-    def embed(self, rows: Tensor, folded: Tables) -> Tensor:
-        """Input vectors of token rows (B, T, COLUMNS)."""
-        values, elements, sites, next_elements, next_sites = folded
+    def tables(self) -> Tables:
+        """Vectors of all values, elements and sites: (VALUES, C), (ELEMENTS, C), (SITES + 1, C)."""
+        values = self.value.weight.clone()
+        values[SITE_AT:VOLUME_AT] += self.site_from(self.site_features[:NO_SITE]).float()
+        values[VOLUME_AT:UNITS_AT] += self.value_waves(self.waves[: UNITS_AT - VOLUME_AT]).float()
+        values[CONDITION_AT:] += self.value_waves(self.waves[UNITS_AT - VOLUME_AT :]).float()
+        elements = self.element.weight + self.element_from(self.element_features).float()
+        values[:ELEMENTS] += elements
+        return values, elements, F.pad(values[SITE_AT:VOLUME_AT], (0, 0, 0, 1))
+
+    def embed(self, rows: Tensor, prepared: Tables) -> tuple[Tensor, None]:
+        """Input vectors (B, T, C) of token rows (B, T, COLUMNS); nothing is turned."""
+        values, elements, sites, next_elements, next_sites = prepared
         columns = rows.unbind(-1)
         x = F.embedding(columns[Column.VALUE], values) + self.role(columns[Column.ROLE])
         x = x + self.count(columns[Column.COUNT]) + self.orbit(columns[Column.ORBIT])
         x = x + F.embedding(columns[Column.ELEMENT], elements) + F.embedding(columns[Column.SITE], sites)
         x = x + self.next_role(columns[Column.NEXT_ROLE]) + self.next_owed(columns[Column.NEXT_OWED])
         x = x + F.embedding(columns[Column.NEXT_ELEMENT], next_elements) + self.next_orbit(columns[Column.NEXT_ORBIT])
-        x = x + F.embedding(columns[Column.NEXT_SITE], next_sites)
-        return torch.as_tensor(x)  # (B, T, C)
+        x = x + F.embedding(columns[Column.NEXT_SITE], next_sites) + self.oxidation(columns[Column.OXIDATION])
+        return torch.as_tensor(x), None  # (B, T, C)
 
     def forward(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """States (B, T, C) of token rows, and the table of value vectors that scores them."""
-        tables = self.tables()
-        x = self.embed(rows, self.fold(tables))
-        mask = prefix_mask(rows[..., Column.ROLE] == Role.FORMULA)
+        prepared = self.prepare()
+        x, _ = self.embed(rows, prepared)
+        mask = torch.full((rows.shape[1], rows.shape[1]), -1e9, device=rows.device).triu(1)
         for block in self.layers():
             x = block(x, mask)
-        return self.norm(x), tables[0]
+        return self.norm(x), prepared[0]
 
-    def scores(self, states: Tensor, values: Tensor, start: int, size: int) -> Tensor:
-        """Logits of the values start … start + size for states (N, C): (N, size)."""
-        return F.linear(states, values[start : start + size].to(states.dtype)).float() + self.bias[start : start + size]
+    def close(self, x: Tensor) -> Tensor:
+        """States that score the next value."""
+        return torch.as_tensor(self.norm(x))
 
+    def scores(self, states: Tensor, prepared: Tables, head: Head) -> Tensor:
+        """Logits of a head's values for states (N, C): (N, size)."""
+        start, size = head
+        values = prepared[0][start : start + size]
+        return F.linear(states, values.to(states.dtype)).float() + self.bias[start : start + size]
 
-def prefix_mask(prefix: Tensor) -> Tensor:
-    """Additive mask: every token sees what came before, and all see the formula: (B, T) -> (B, 1, T, T)."""
-    t = prefix.shape[1]
-    seen = torch.ones(t, t, dtype=torch.bool, device=prefix.device).tril() | prefix[:, None, :]
-    return torch.zeros(seen.shape, device=prefix.device).masked_fill(~seen, -1e9)[:, None]
-
-
-HEADS = {
-    Role.GROUP: (GROUP_AT, GROUPS + 1),
-    Role.VOLUME: (VOLUME_AT, VOLUME.count),
-    **dict.fromkeys((Role.B_TO_A, Role.C_TO_A), (RATIO_AT, RATIO.count)),
-    **dict.fromkeys((Role.ALPHA, Role.BETA, Role.GAMMA), (ANGLE_AT, ANGLE.count)),
-    **dict.fromkeys((Role.FIRST, Role.SECOND, Role.THIRD), (COORDINATE_AT, GRID)),
-}
+    def offsets(self, states: Tensor, prepared: Tables, values: Tensor) -> Tensor:
+        """Offsets from the middle of the bins drawn (N,), in bins: -1/2 to 1/2."""
+        x = self.finer(states + F.embedding(values, prepared[0]).to(states.dtype))
+        return 0.5 * torch.tanh(self.finest(F.gelu(x, approximate="tanh"))[:, 0].float())
 
 
 def _waves() -> Tensor:
-    """Smooth features of every numeric bin: volume, ratio, angle, coordinate, in blocks of their own."""
+    """Smooth features of every numeric bin: volume, ratio, angle, coordinate, conditions, in blocks of their own."""
     blocks = []
     for count in (VOLUME.count, RATIO.count, ANGLE.count):
         phase = torch.pi * (torch.arange(count) + 0.5) / count
         blocks.append(torch.cos(phase[:, None] * torch.arange(1, WAVES + 1)))
     turn = 2 * torch.pi * torch.arange(GRID)[:, None] / GRID * torch.arange(1, WAVES + 1)
     blocks.append(torch.cat([turn.cos(), turn.sin()], dim=1))
+    phase = torch.pi * (torch.arange(LEVELS) + 0.5) / LEVELS
+    blocks.extend([torch.cos(phase[:, None] * torch.arange(1, WAVES // 2 + 1))] * len(CONDITIONS))
     table = torch.zeros(sum(len(block) for block in blocks), sum(block.shape[1] for block in blocks))
     row = column = 0
     for block in blocks:

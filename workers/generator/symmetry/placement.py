@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
-from workers.generator.grammar import MAX_ATOMS, primitive_multiplicity
+from workers.generator.symmetry.grammar import primitive_multiplicity
+from workers.generator.symmetry.vocabulary import MAX_ATOMS
 from workers.spacegroups import positions
 
 Counts = tuple[int, ...]

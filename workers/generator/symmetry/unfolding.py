@@ -8,7 +8,8 @@ import spglib
 from pymatgen.core import Element
 
 from workers.crystals import Crystal, from_arrays
-from workers.generator.orbits import GRID, SymmetricCrystal, cell_parameters, orbit_points
+from workers.generator.symmetry.orbits import SymmetricCrystal, cell_parameters, exact_points, orbit_points
+from workers.generator.symmetry.vocabulary import GRID
 from workers.spacegroups import UNIT, Ints, centring, symbol
 
 Floats = npt.NDArray[np.float64]
@@ -38,12 +39,12 @@ def lattice_vectors(lattice: tuple[float, ...]) -> Floats:
     return np.array([[a, 0.0, 0.0], [b * cg, b * sg, 0.0], [c * cb, c * y, c * np.sqrt(max(1 - cb * cb - y * y, 0.0))]])
 
 
-def primitive_points(group: int, points: Ints) -> Ints:
-    """One of each set of grid points (m, 3) that differ by a centring translation."""
+def primitive_choice(group: int, points: Ints) -> Ints:
+    """Indices of one of each set of grid points (m, 3) that differ by a centring translation."""
     shifted = (points[:, None] + centring(group) * (GRID // UNIT)) % GRID  # (m, c, 3)
     codes = (shifted[..., 0] * GRID + shifted[..., 1]) * GRID + shifted[..., 2]
     _, first = np.unique(codes.min(axis=1), return_index=True)
-    return points[np.sort(first)]
+    return np.sort(first)
 
 
 def unfold(crystal: SymmetricCrystal) -> Crystal:
@@ -53,10 +54,9 @@ def unfold(crystal: SymmetricCrystal) -> Crystal:
     species: list[str] = []
     coords: list[Floats] = []
     for orbit in crystal.orbits:
-        points = primitive_points(crystal.group, orbit_points(crystal.group, orbit.position, orbit.free))
-        local = (points / GRID) @ to_primitive
-        coords.append(local)
-        species.extend([str(Element.from_Z(orbit.number).symbol)] * len(points))
+        chosen = primitive_choice(crystal.group, orbit_points(crystal.group, orbit.position, orbit.free))
+        coords.append(exact_points(crystal.group, orbit)[chosen] @ to_primitive)
+        species.extend([str(Element.from_Z(orbit.number).symbol)] * len(chosen))
     return from_arrays(*_reduced(vectors @ lattice_vectors(crystal.lattice), species, np.concatenate(coords)))
 
 

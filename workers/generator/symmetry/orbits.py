@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import spglib
 
+from workers.generator.symmetry.vocabulary import GRID
 from workers.spacegroups import UNIT, Ints, centring, hall_number, normaliser, polar_axes, positions
 
-GRID = 960  # a multiple of 24: special positions and all translations are whole numbers
 FINE = GRID // UNIT
 TOLERANCES = (0.05, 0.01)  # Å, symmetry search
 ON_POSITION = 2e-3  # fractional distance from an affine form that still counts as on it
@@ -24,6 +24,7 @@ class Orbit:
     number: int  # atomic number
     position: int
     free: tuple[int, ...]
+    offsets: tuple[float, ...]  # of each free coordinate from its grid point, in grid steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +57,24 @@ def _forms(group: int) -> _Forms:
     return _Forms(inverse, offset, np.repeat(np.arange(len(table)), sizes), np.arange(3) < free[:, None])
 
 
-def locate(group: int, points: Floats) -> tuple[Ints, Ints]:
+def locate(group: int, points: Floats) -> tuple[Ints, Ints, Floats]:
     """For points (..., 3): the most symmetric Wyckoff position each is on, and its smallest free grid coordinates.
 
-    The free coordinates come as one whole number each, digits in base GRID.
+    The free coordinates come as one whole number each, digits in base GRID, and their offsets in grid steps (..., 3).
     """
     forms = _forms(group)
     local = np.einsum("fij,...j->...fi", forms.inverse, points) - forms.offset  # free coordinates, then whole numbers
     residue = np.abs(local - np.rint(local))
     hits = ((residue < ON_POSITION) | forms.is_free).all(axis=-1)
     position = forms.position[hits.argmax(axis=-1)]  # positions come most symmetric first
-    steps = np.where(forms.is_free, np.rint(local * GRID).astype(np.int64) % GRID, 0)
+    nearest = np.rint(local * GRID)
+    steps = np.where(forms.is_free, nearest.astype(np.int64) % GRID, 0)
     digits = (steps[..., 0] * GRID + steps[..., 1]) * GRID + steps[..., 2]
     same = hits & (forms.position == position[..., None])
-    return position, np.where(same, digits, GRID**3).min(axis=-1)
+    digits = np.where(same, digits, GRID**3)
+    smallest = digits.argmin(axis=-1)[..., None]
+    offsets = np.take_along_axis(local * GRID - nearest, smallest[..., None], axis=-2)[..., 0, :]
+    return position, np.take_along_axis(digits, smallest, axis=-1)[..., 0], offsets
 
 
 def orbit_points(group: int, position: int, free: npt.ArrayLike) -> Ints:
@@ -78,6 +83,14 @@ def orbit_points(group: int, position: int, free: npt.ArrayLike) -> Ints:
     steps = np.asarray(free, dtype=np.int64)
     moved = np.einsum("mij,...j->...mi", place.basis[:, :, : place.free], steps)
     points: Ints = (moved + place.base * FINE) % GRID
+    return points
+
+
+def exact_points(group: int, orbit: Orbit) -> Floats:
+    """Fractional coordinates of all atoms of an orbit, offsets included: (m, 3)."""
+    place = positions(group)[orbit.position]
+    steps = np.add(orbit.free, orbit.offsets)
+    points: Floats = ((place.basis[:, :, : place.free] @ steps + place.base * FINE) / GRID) % 1.0
     return points
 
 
@@ -106,36 +119,44 @@ def cell_parameters(vectors: Floats) -> tuple[float, ...]:
     return (*lengths.tolist(), *np.degrees(np.arccos(cosines)).tolist())
 
 
-def _free(group: int, position: int, digits: int) -> tuple[int, ...]:
+def _orbit(group: int, number: int, position: int, digits: int, offsets: Floats) -> Orbit:
     steps = (digits // GRID**2, digits // GRID % GRID, digits % GRID)
-    return steps[: positions(group)[position].free]
+    free = positions(group)[position].free
+    return Orbit(number, position, steps[:free], tuple(offsets[:free].tolist()))
 
 
-def _describe(group: int, numbers: Ints, points: Floats) -> tuple[Orbit, ...]:
-    """The smallest description over the group's normaliser, the first orbit at zero along polar axes."""
+def _describe(group: int, numbers: Ints, points: Floats) -> list[tuple[Orbit, ...]]:
+    """Descriptions over the group's normaliser that name the same, smallest positions; the smallest one first.
+
+    The first orbit lies at zero along polar axes.
+    """
     turns, polar = normaliser(group), list(polar_axes(group))
     moved = np.einsum("cij,nj->cni", turns.rotations, points) + turns.translations[:, None] / UNIT
-    places, digits = locate(group, moved)  # (c, n)
+    places, digits, offsets = locate(group, moved)  # (c, n)
     if polar:
         order = np.lexsort((digits, places, np.broadcast_to(-numbers, places.shape)))
         first = moved[np.arange(len(moved)), order[:, 0]]
         moved[..., polar] -= first[:, None, polar]
-        places, digits = locate(group, moved)
+        places, digits, offsets = locate(group, moved)
     order = np.lexsort((digits, places, np.broadcast_to(-numbers, places.shape)))
     rows = np.arange(len(moved))[:, None]
-    places, digits = places[rows, order], digits[rows, order]
-    best = min(range(len(moved)), key=lambda i: (places[i].tolist(), digits[i].tolist()))
-    kinds = -np.sort(-numbers)
-    return tuple(
-        Orbit(int(kinds[i]), int(places[best, i]), _free(group, int(places[best, i]), int(digits[best, i])))
-        for i in range(len(kinds))
-    )
+    places, digits, offsets = places[rows, order], digits[rows, order], offsets[rows, order]
+    kinds = (-np.sort(-numbers)).tolist()
+    ranked = sorted(range(len(moved)), key=lambda i: (places[i].tolist(), digits[i].tolist()))
+    distinct = {tuple(digits[i].tolist()): i for i in reversed(ranked) if (places[i] == places[ranked[0]]).all()}
+    return [
+        tuple(
+            _orbit(group, *orbit)
+            for orbit in zip(kinds, places[i].tolist(), digits[i].tolist(), offsets[i], strict=True)
+        )
+        for i in sorted(distinct.values(), key=ranked.index)
+    ]
 
 
-def encode(lattice: Floats, numbers: Ints, coords: Floats) -> SymmetricCrystal | None:
-    """Symmetric form of a crystal given by lattice vectors (3, 3), atomic numbers and fractional coordinates (n, 3).
+def encode(lattice: Floats, numbers: Ints, coords: Floats) -> list[SymmetricCrystal]:
+    """Equivalent symmetric forms of a crystal: lattice vectors (3, 3), atomic numbers, fractional coordinates (n, 3).
 
-    None where no tolerance gives orbits that the grid can hold exactly.
+    The canonical one comes first; there is none where no tolerance gives orbits that the grid can hold exactly.
     """
     for tolerance in TOLERANCES:
         dataset = _standard_cell(lattice, numbers, coords, tolerance)
@@ -144,11 +165,12 @@ def encode(lattice: Floats, numbers: Ints, coords: Floats) -> SymmetricCrystal |
         group = int(dataset.number)
         first, counts = _first_atoms(dataset)
         kinds = np.asarray(dataset.std_types, dtype=np.int64)[first]
-        orbits = _describe(group, kinds, np.asarray(dataset.std_positions)[first])
-        sizes = sorted(positions(group)[orbit.position].multiplicity for orbit in orbits)
-        if sizes == sorted(counts.tolist()) and all(_exact(group, orbit) for orbit in orbits):
-            return SymmetricCrystal(group, cell_parameters(np.asarray(dataset.std_lattice)), orbits)
-    return None
+        forms = _describe(group, kinds, np.asarray(dataset.std_positions)[first])
+        sizes = sorted(positions(group)[orbit.position].multiplicity for orbit in forms[0])
+        if sizes == sorted(counts.tolist()) and all(_exact(group, orbit) for orbit in forms[0]):
+            cell = cell_parameters(np.asarray(dataset.std_lattice))
+            return [SymmetricCrystal(group, cell, orbits) for orbits in forms]
+    return []
 
 
 def _exact(group: int, orbit: Orbit) -> bool:

@@ -1,0 +1,161 @@
+"""Crystals that the model proposes by itself: valid, unique, new, and how close to an energy minimum they are."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from workers.crystals import Crystal, matrix, merge_duplicates, shortest_distance
+from workers.generator.benchmarks import known
+from workers.generator.generators import Generator, judge
+from workers.generator.matching import is_known
+from workers.generator.records import Desk, Json
+from workers.generator.requests import CrystalRequest
+from workers.generator.spreading import spread
+from workers.generator.trials import answered, from_json
+from workers.properties import structure_name
+from workers.seeds import derive_seed
+
+CLOSEST, LEAST_VOLUME = 0.5, 0.1  # Å, Å³: the validity rule of CDVAE (Xie et al., ICLR 2022)
+METASTABLE = 0.1  # eV/atom above the hull
+HULL = structure_name("e_above_hull")
+
+
+@dataclass(frozen=True, slots=True)
+class Proposals:
+    """How many crystals are asked for, and how many of them are relaxed for at most so many steps."""
+
+    samples: int = 1000
+    temperature: float = 0.8
+    seed: int = 0
+    max_atoms: int = 20
+    relaxed: int = 100
+    steps: int = 100
+    fmax: float = 0.05  # eV/Å
+    charge_balanced: bool = False
+
+
+def denovo(generator: Generator, data: Path, asked: Proposals, desk: Desk, device: str) -> Json:
+    """Shares in per cent of the crystals asked for; energies of a random part of those that are valid."""
+    bounds = {"relaxed": asked.relaxed, "steps": asked.steps, "fmax": asked.fmax}
+    request = {name: value for name, value in asdict(asked).items() if name not in bounds}
+    header = {"model_id": generator.card.model_id, **request}
+    questions = [(_request(asked, i),) for i in range(asked.samples)]
+    lines = desk.completed("proposals", header, asked.samples, lambda start: answered(generator, questions[start:]))
+    made = [from_json(line["answers"][0]).crystal for line in lines]
+    valid = [crystal for crystal in made if crystal is not None and is_valid(crystal)]
+    unique = [valid[i] for i in _firsts(valid, desk.processes)]
+    new = [[not found for found in row] for row in _found(unique, data, desk.processes)]
+    chosen = np.random.default_rng(asked.seed).permutation(len(valid))[: asked.relaxed]
+    jobs = [(device, valid[i], asked.steps, asked.fmax) for i in sorted(chosen)]
+    rows = desk.completed("relaxed", header | bounds, len(jobs), lambda start: _relaxed(jobs[start:], desk.processes))
+    seconds = sum(line["seconds"] for line in lines)
+    return {
+        "model": generator.card.name,
+        **header,
+        "valid": _percent(len(valid), asked.samples),
+        "unique": _percent(len(unique), asked.samples),
+        "new_to_mp20_train": _percent(sum(row[0] for row in new), asked.samples),
+        "new_to_all_known": _percent(sum(row[1] for row in new), asked.samples),
+        "relaxation": {**bounds, **relaxation(rows)},
+        "crystals_per_second": round(asked.samples / seconds, 1) if seconds else None,
+    }
+
+
+def is_valid(crystal: Crystal) -> bool:
+    """Whether no two atoms are too close and there is a volume to speak of."""
+    if not np.isfinite(crystal.lattice).all() or not crystal.volume > LEAST_VOLUME:
+        return False
+    return shortest_distance(crystal) >= CLOSEST
+
+
+def _request(asked: Proposals, number: int) -> CrystalRequest:
+    seed = derive_seed(asked.seed, "denovo", "", number)
+    return CrystalRequest(
+        None,
+        seed,
+        temperature=asked.temperature,
+        max_atoms=asked.max_atoms,
+        charge_balanced=asked.charge_balanced,
+    )
+
+
+def _firsts(crystals: Sequence[Crystal], processes: int) -> list[int]:
+    """Numbers of the crystals that none before is the same as."""
+    numbers: dict[str, list[int]] = {}
+    for i, crystal in enumerate(crystals):
+        numbers.setdefault(crystal.formula, []).append(i)
+    groups = list(numbers.values())
+    merged = spread(merge_duplicates, [[crystals[i] for i in group] for group in groups], processes)
+    return sorted({group[j] for group, firsts in zip(groups, merged, strict=True) for j in firsts})
+
+
+def _found(crystals: Sequence[Crystal], data: Path, processes: int) -> Iterator[tuple[bool, ...]]:
+    """Whether each is a structure of MP-20's train split, and whether it is any known one."""
+    tables = known(data, {crystal.formula for crystal in crystals})
+    tasks = [(crystal, table.get(crystal.formula, [])) for table in tables for crystal in crystals]
+    answers = list(spread(is_known, tasks, processes))
+    return zip(answers[: len(crystals)], answers[len(crystals) :], strict=True)
+
+
+def _relaxed(jobs: Sequence[tuple[str, Crystal, int, float]], processes: int) -> Iterator[Json]:
+    return spread(relax, jobs, processes, chunk=1)
+
+
+def relax(job: tuple[str, Crystal, int, float]) -> Json:
+    """What relaxation does to one crystal: energies in eV/atom before, after and above the hull, and how far it moves
+    in Å."""
+    device, crystal, steps, fmax = job
+    model = judge(device)
+    answer = model.relax([crystal], steps, fmax)[0]
+    before = model.energies([crystal])[0]
+    if not np.isfinite([before, answer.energy]).all():
+        return {"flaw": answer.flaw}
+    hull = model.predict([answer.crystal])[0].get(HULL)
+    return {
+        "before": round(before, 5),
+        "after": round(answer.energy, 5),
+        "above_hull": None if hull is None else round(hull[0], 5),
+        "moved": round(moved(crystal, answer.crystal), 5),
+        "swollen": round(answer.crystal.volume / crystal.volume, 5),
+        "converged": answer.converged,
+        "flaw": answer.flaw,
+    }
+
+
+def moved(before: Crystal, after: Crystal) -> float:
+    """Root mean square displacement in Å of sites in the same order, the whole crystal's shift and strain left out."""
+    shift = np.asarray(after.coords) - np.asarray(before.coords)
+    shift -= np.rint(shift)
+    shift -= shift.mean(axis=0)
+    steps = shift @ (matrix(before) + matrix(after)) / 2
+    return float(np.sqrt((steps**2).sum(axis=1).mean()))
+
+
+def relaxation(rows: Sequence[Json]) -> Json:
+    """What the relaxed crystals have in common."""
+    measured = [row for row in rows if "after" in row]
+    if not measured:
+        return {"n": 0}
+    above = [row["above_hull"] for row in measured if row["above_hull"] is not None]
+    return {
+        "n": len(measured),
+        "failed": len(rows) - len(measured),
+        "converged": _percent(sum(row["converged"] for row in measured), len(measured)),
+        "energy_drop": _middle([row["before"] - row["after"] for row in measured]),
+        "rmsd": _middle([row["moved"] for row in measured]),
+        "volume_ratio": _middle([row["swollen"] for row in measured]),
+        "predicted_e_above_hull": _middle(above),
+        "predicted_metastable": _percent(sum(energy <= METASTABLE for energy in above), len(measured)),
+    }
+
+
+def _middle(values: Sequence[float]) -> Json:
+    if not values:
+        return {"mean": None, "median": None}
+    return {"mean": round(float(np.mean(values)), 4), "median": round(float(np.median(values)), 4)}
+
+
+def _percent(part: int, whole: int) -> float:
+    return round(100 * part / whole, 1)

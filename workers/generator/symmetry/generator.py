@@ -1,0 +1,150 @@
+"""The crystal generator of the symmetry grammar: formulas or wishes in, crystals out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from math import gcd
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pymatgen.core import Element
+
+from workers.cards import Card
+from workers.compositions import from_amounts
+from workers.crystals import flaw
+from workers.errors import CheckpointError
+from workers.generator.requests import CrystalRequest, Generated, Refusal, asked_formula, improper
+from workers.generator.sampler import Draw, Sample, Sampler
+from workers.generator.symmetry.draft import Draft, Plan
+from workers.generator.symmetry.network import GeneratorConfig, GeneratorModel
+from workers.generator.symmetry.placement import holds
+from workers.generator.symmetry.proposal import Proposal
+from workers.generator.symmetry.unfolding import unfold
+from workers.generator.symmetry.vocabulary import ELEMENTS, MAX_ATOMS, SITES
+
+PROPOSING = 1 << 62  # turns a request's seed into that of its formula's proposal
+NOTHING = -float("inf")
+ROWS = {"element_features": ELEMENTS, "site_features": SITES + 1, "radii": ELEMENTS}
+
+Arrays = Mapping[str, npt.NDArray[np.generic]]
+
+
+class CrystalGenerator:
+    """Writes one crystal for each request; a request's answer does not depend on the others'."""
+
+    def __init__(self, card: Card, arrays: Arrays, device: str = "cpu") -> None:
+        self.card = card
+        self.radii = _tensor(card, arrays, "radii").double().numpy()
+        self.sampler = _sampler(card, _model(card, arrays), device)
+
+    def generate(self, requests: Sequence[CrystalRequest]) -> list[Generated]:
+        """One answer for each request, in order."""
+        begun = [self._begin(request) for request in self._with_formulas(requests)]
+        self.sampler.run([sample for sample in begun if isinstance(sample, Sample)])
+        return [_answer(sample) for sample in begun]
+
+    def _with_formulas(self, requests: Sequence[CrystalRequest]) -> list[CrystalRequest | Refusal]:
+        """The requests with the formulas that the model proposes where they have none."""
+        asked = {i: request for i, request in enumerate(requests) if request.formula is None}
+        samples = {i: _proposal(request) for i, request in asked.items() if improper(request) is None}
+        self.sampler.run(list(samples.values()))
+        return [_with_formula(request, samples.get(i)) for i, request in enumerate(requests)]
+
+    def _begin(self, request: CrystalRequest | Refusal) -> Sample | Refusal:
+        if isinstance(request, Refusal):
+            return request
+        formula = asked_formula(request, MAX_ATOMS)
+        if isinstance(formula, Refusal):
+            return formula
+        units = _units(request, formula)
+        if isinstance(units, Refusal):
+            return units
+        part = gcd(*(count for _, count in formula))  # two in O2 and its like: known crystals are told as O
+        formula, units = [(number, count // part) for number, count in formula], tuple(part * n for n in units)
+        plan = Plan(formula, units, request.space_group, dict(request.wanted))
+        return Sample(lambda: Draft(plan, self.radii), _draw(request))
+
+
+def _draw(request: CrystalRequest) -> Draw:
+    steered = bool(request.wanted) or request.space_group is not None
+    return Draw(request.seed, request.temperature, request.top_p, request.guidance if steered else 1.0)
+
+
+def _proposal(request: CrystalRequest) -> Sample:
+    wanted, most = dict(request.wanted), max(min(request.max_atoms, MAX_ATOMS) // (request.units or 1), 1)
+    draw = replace(_draw(request), seed=request.seed ^ PROPOSING)
+    return Sample(lambda: Proposal(wanted, request.space_group, most, request.charge_balanced), draw)
+
+
+def _with_formula(request: CrystalRequest, sample: Sample | None) -> CrystalRequest | Refusal:
+    if sample is None:
+        return request
+    if sample.flaw is not None:
+        return Refusal(sample.flaw)
+    formula = cast(Proposal, sample.draft).formula
+    amounts = {str(Element.from_Z(number).symbol): float(amount) for number, amount in formula}
+    return replace(request, formula=from_amounts(amounts).formula)
+
+
+def _units(request: CrystalRequest, formula: list[tuple[int, int]]) -> tuple[int, ...] | Refusal:
+    """The numbers of formula units that fit into what is asked for."""
+    atoms = sum(count for _, count in formula)
+    limit = min(request.max_atoms, MAX_ATOMS)
+    wanted = (request.units,) if request.units else tuple(range(1, limit // atoms + 1))
+    small = tuple(n for n in wanted if n * atoms <= limit)
+    group = request.space_group
+    fitting = tuple(n for n in small if group is None or holds(group, tuple(n * count for _, count in formula)))
+    if fitting:
+        return fitting
+    units = f"{wanted[0]} to {wanted[-1]}" if len(wanted) > 1 else f"{wanted[0]}"
+    where = f"space group {group}" if small else f"{limit} atoms"
+    return Refusal(f"{units} formula units of {request.formula} do not fit into {where}")
+
+
+def _answer(sample: Sample | Refusal) -> Generated:
+    if isinstance(sample, Refusal):
+        return Generated(None, NOTHING, sample.reason)
+    if sample.flaw is not None:
+        return Generated(None, NOTHING, sample.flaw)
+    crystal = unfold(cast(Draft, sample.draft).crystal())
+    if found := flaw(crystal):
+        return Generated(None, NOTHING, found)
+    return Generated(crystal, sample.log_likelihood, None, sample.log_mass)
+
+
+def _model(card: Card, arrays: Arrays) -> GeneratorModel:
+    features = [_tensor(card, arrays, name) for name in ("element_features", "site_features")]
+    try:
+        config = GeneratorConfig(**cast(dict[str, int], card.config))
+        model = GeneratorModel(config, *features)
+    except (IndexError, TypeError, RuntimeError) as exc:
+        raise CheckpointError(card.name, str(exc).splitlines()[0]) from exc
+    if config.width % config.heads:
+        raise CheckpointError(card.name, f"{config.heads} heads do not share a width of {config.width}")
+    weights = {name: _tensor(card, arrays, name) for name, _ in model.named_parameters()}
+    for name, parameter in model.named_parameters():
+        found, wanted = tuple(weights[name].shape), tuple(parameter.shape)
+        if found != wanted:
+            raise CheckpointError(card.name, f"array {name!r} has shape {found}; {wanted} is expected")
+    model.load_state_dict(weights, strict=False)
+    return model.eval()
+
+
+def _tensor(card: Card, arrays: Arrays, name: str) -> torch.Tensor:
+    """One array of a checkpoint; raises CheckpointError where it is missing, too short or not finite."""
+    if name not in arrays:
+        raise CheckpointError(card.name, f"no array {name!r}")
+    array = torch.from_numpy(np.asarray(arrays[name], dtype=np.float32))
+    if len(array) != ROWS.get(name, len(array)):
+        raise CheckpointError(card.name, f"array {name!r} has {len(array)} rows; {ROWS[name]} are expected")
+    if not torch.isfinite(array).all():
+        raise CheckpointError(card.name, f"array {name!r} has numbers that are not finite")
+    return array
+
+
+def _sampler(card: Card, model: GeneratorModel, device: str) -> Sampler:
+    try:
+        return Sampler(model.to(device), card.tile, device)
+    except (AssertionError, NotImplementedError, RuntimeError, ValueError) as exc:  # torch knows them all
+        raise CheckpointError(card.name, f"does not run on {device!r}: {str(exc).splitlines()[0]}") from exc
