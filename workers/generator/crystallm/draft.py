@@ -1,0 +1,224 @@
+"""A CIF while it is written: what its formula and symmetry say is given, what they leave open is asked for."""
+
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from pymatgen.core import Lattice
+
+from workers.crystals import LENGTHS as EDGES
+from workers.crystals import VOLUME_PER_ATOM
+from workers.errors import CrystalError
+from workers.generator.crystallm.cif import ANGLES, LENGTHS, NAME, Counts, Site, contents, header, ordered
+from workers.generator.crystallm.orbits import PARTS, Floats, Mask, Neighbours, forms, orbit
+from workers.generator.crystallm.parsing import FLATTEST, group_numbers
+from workers.generator.crystallm.slots import Slot, Writing, decimals, given, mask, number, one_of
+from workers.generator.crystallm.tokens import MARK, VOCABULARY, decode, encode, numbers, space_groups
+from workers.generator.sampler import DeadEnd, Head, Ints, Room
+from workers.generator.symmetry.placement import choices, holds, places
+from workers.spacegroups import UNIT, centring, crystal_system, positions
+
+READ = 32  # slots of a prompt come in whole numbers of these
+_SAME, _RIGHT, _HEXAGONAL = "a", "90.0000", "120.0000"
+_FIXED: dict[str, tuple[str | None, ...]] = {
+    "triclinic": (None,) * 6,
+    "monoclinic": (None, None, None, _RIGHT, None, _RIGHT),
+    "orthorhombic": (None, None, None, _RIGHT, _RIGHT, _RIGHT),
+    "tetragonal": (None, _SAME, None, _RIGHT, _RIGHT, _RIGHT),
+    "hexagonal": (None, _SAME, None, _RIGHT, _RIGHT, _HEXAGONAL),
+    "cubic": (None, _SAME, _SAME, _RIGHT, _RIGHT, _RIGHT),
+}  # what is left open of a, b, c, α, β, γ in the standard settings, rhombohedral groups on hexagonal axes
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be written: atoms in the conventional cell, its primitive cells, a space group or none, and how long.
+
+    `tokens` counts those after the prompt; a draft that needs more is cut. `context` is what the network can read.
+    """
+
+    counts: Counts
+    centring: int
+    space_group: int | None
+    tokens: int
+    context: int
+
+
+class CifDraft:
+    """One CIF being written; `fill` raises DeadEnd where it cannot be finished."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.opening = opening(plan.counts)
+        self.tokens = list(self.opening)
+        self.group = 0
+        self.lattice: Floats = np.eye(3)
+        self.neighbours = Neighbours(self.lattice)
+        self.owed = {element: count // plan.centring for element, count in ordered(plan.counts)}
+        self.used: frozenset[int] = frozenset()  # positions that hold no second orbit
+        self.cut = False
+        self.writing = self._write()
+        self.slot: Slot | None = next(self.writing)
+
+    @property
+    def done(self) -> bool:
+        return self.slot is None or self.cut
+
+    @property
+    def room(self) -> Room:
+        slots = -(-len(self.opening) // READ) * READ
+        return slots, slots + self.plan.tokens + 1  # a row that is done still has a slot to look at
+
+    @property
+    def text(self) -> str:
+        return decode(self.tokens) + "\n"
+
+    def prompt(self, conditioned: bool) -> list[list[int]]:
+        return [[token, place] for place, token in enumerate(self.opening[:-1])]
+
+    def row(self) -> list[int]:
+        return [self.tokens[-1], len(self.tokens) - 1]
+
+    def head(self) -> Head:
+        return 0, VOCABULARY
+
+    def allowed(self) -> Mask:
+        assert self.slot is not None
+        return self.slot.allowed
+
+    def accepts(self, candidates: Ints) -> Mask:
+        assert self.slot is not None
+        check = self.slot.check
+        if check is None:
+            return np.ones(len(candidates), dtype=np.bool_)
+        return np.array([check(int(value)) for value in candidates])
+
+    def reach(self) -> None:
+        """A token is a name."""
+
+    def fill(self, value: int, offset: float) -> None:
+        self.tokens.append(value)
+        try:
+            self.slot = self.writing.send(value)
+        except StopIteration:
+            self.slot = None
+            return
+        if len(self.tokens) > self.plan.context:
+            raise DeadEnd(f"longer than the {self.plan.context} tokens that the model reads")
+        self.cut = len(self.tokens) - len(self.opening) >= self.plan.tokens
+
+    def _write(self) -> Writing:
+        yield from self._write_group()
+        parameters = yield from self._write_cell()
+        self.lattice = _vectors([float(text) for text in parameters], sum(self.plan.counts.values()))
+        self.neighbours = Neighbours(self.lattice)
+        volume = abs(float(np.linalg.det(self.lattice)))
+        yield from given(contents(self.group, self.plan.counts, volume))
+        index = 0
+        while any(self.owed.values()):
+            yield from self._write_site(index)
+            index += 1
+
+    def _write_group(self) -> Writing:
+        names, wanted = _centred(self.plan.centring), self.plan.space_group
+        allowed = mask(token for token, group in names.items() if wanted is None or wanted == group)
+        self.group = names[(yield Slot(allowed, lambda token: holds(names[token], tuple(self.owed.values()))))]
+        yield from given("\n")
+
+    def _write_cell(self) -> Generator[Slot, int, list[str]]:
+        found: list[str] = []
+        for key, fixed in zip(LENGTHS + ANGLES, _FIXED[crystal_system(self.group)], strict=True):
+            yield from given(f"{key} ")
+            if fixed is None:
+                found.append((yield from number()))
+            else:
+                found.append(found[0] if fixed == _SAME else fixed)
+                yield from given(found[-1])
+            yield from given("\n")
+        return found
+
+    def _write_site(self, index: int) -> Writing:
+        """An orbit's line: no element that is not owed, no position that leaves atoms without a place."""
+        places_of = {element: found for element in self.owed if (found := self._positions(element))}
+        if not places_of:
+            raise DeadEnd("the atoms left have no place")
+        element = decode([(yield Slot(mask(numbers()[name] for name in places_of)))])
+        sizes = places_of[element]
+        yield from given(f" {element}{index} ")
+        size = int((yield from one_of([f"{size} " for size in sizes])))
+        points = yield from self._write_point(element, size, sizes[size])
+        yield from given(" 1\n")
+        self.neighbours.place(element, points)
+        self.owed[element] -= size // self.plan.centring
+        self.used |= {index for index in sizes[size] if _is_at(self.group, index, points)}
+
+    def _positions(self, element: str) -> dict[int, list[int]]:
+        """Wyckoff positions for the element's next orbit, by the atoms that they add to the conventional cell."""
+        table, found = places(self.group), dict[int, list[int]]()
+        others = [count for name, count in self.owed.items() if name != element]
+        for index, (size, single) in enumerate(zip(table.sizes, table.single, strict=True)):
+            if size > self.owed[element] or (single and index in self.used):
+                continue
+            left = tuple(sorted(count for count in [*others, self.owed[element] - size] if count))
+            if not left or choices(self.group, left, 0, self.used | {index} if single else self.used):
+                found.setdefault(positions(self.group)[index].multiplicity, []).append(index)
+        return found
+
+    def _write_point(self, element: str, size: int, chosen: list[int]) -> Generator[Slot, int, Floats]:
+        """Three coordinates that lie on one of the chosen positions and keep clear of all atoms; the orbit's atoms."""
+        left = forms(self.group, chosen)
+        yield from given("0.")
+        x = yield from decimals(left.allowed(()), None)
+        left = left.holding((x,))
+        yield from given(" 0.")
+        y = yield from decimals(left.allowed((x,)), None)
+        left = left.holding((x, y))
+        yield from given(" 0.")
+
+        def fits(z: int) -> bool:
+            points = self._orbit(element, size, (x, y, z))
+            return points is not None and self.neighbours.fits(element, points)
+
+        z = yield from decimals(left.allowed((x, y)), fits)
+        points = self._orbit(element, size, (x, y, z))
+        assert points is not None
+        return points
+
+    def _orbit(self, element: str, size: int, steps: tuple[int, int, int]) -> Floats | None:
+        x, y, z = (step / PARTS for step in steps)
+        try:
+            return orbit(self.group, Site(element, size, (x, y, z)), self.lattice)
+        except CrystalError:
+            return None
+
+
+def opening(counts: Counts) -> list[int]:
+    """The prompt for a conventional cell of so many atoms: all that its formula says, up to the space group."""
+    return encode(f"{header(counts)}{NAME} ")
+
+
+@cache
+def _centred(cells: int) -> dict[int, int]:
+    """Space groups with this many primitive cells in the conventional one, by their token."""
+    names = {numbers()[name + MARK]: group_numbers()[name] for name in space_groups()}
+    return {token: group for token, group in names.items() if len(centring(group)) == cells}
+
+
+def _vectors(parameters: Iterable[float], atoms: int) -> Floats:
+    """Lattice vectors as rows (Å); raises DeadEnd where there is no such cell or it cannot hold the atoms."""
+    a, b, c, alpha, beta, gamma = parameters
+    cosines = np.cos(np.radians([alpha, beta, gamma]))
+    if min(a, b, c) < EDGES[0] or 1 - (cosines**2).sum() + 2 * cosines.prod() < FLATTEST:
+        raise DeadEnd(f"no cell has the edges {a:g}, {b:g}, {c:g} Å and the angles {alpha:g}, {beta:g}, {gamma:g}°")
+    lattice = Lattice.from_parameters(a, b, c, alpha, beta, gamma)
+    if not VOLUME_PER_ATOM[0] <= lattice.volume / atoms <= VOLUME_PER_ATOM[1]:
+        raise DeadEnd(f"volume {lattice.volume / atoms:.1f} Å³ an atom")
+    return np.asarray(lattice.matrix, dtype=np.float64)
+
+
+def _is_at(group: int, index: int, points: Floats) -> bool:
+    """Whether an orbit is that of a position without a free coordinate."""
+    position = positions(group)[index]
+    apart = points[0] - position.base / UNIT
+    return position.free == 0 and bool((np.abs(apart - np.rint(apart)) < 1 / PARTS).all(axis=1).any())

@@ -1,0 +1,143 @@
+"""The CrystaLLM generator: formulas in, crystals out, by way of CIF text."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pymatgen.core import Element
+
+from workers.cards import Card
+from workers.crystals import Crystal, flaw
+from workers.errors import CheckpointError, CrystalError
+from workers.generator.crystallm.cells import CellCounts, Content
+from workers.generator.crystallm.draft import CifDraft, Plan, opening
+from workers.generator.crystallm.network import CrystaLLM, CrystaLLMConfig
+from workers.generator.crystallm.parsing import read
+from workers.generator.crystallm.tokens import MARK, elements, numbers
+from workers.generator.requests import CrystalRequest, Generated, Refusal, asked_formula
+from workers.generator.sampler import Draw, Sample, Sampler, stream_of
+from workers.generator.symmetry.placement import holds
+from workers.generator.symmetry.vocabulary import MAX_ATOMS
+from workers.spacegroups import centring, symbol
+
+NOTHING = -float("inf")
+CELL_STREAM = 1 << 32  # attempt number whose stream chooses the cell's content
+CENTRINGS = (1, 2, 3, 4)
+LENGTHS = (320, 640, 1280, 2560)  # tokens after the prompt; what is cut at one is written again at the next
+
+Arrays = Mapping[str, npt.NDArray[np.generic]]
+Formula = list[tuple[str, int]]
+
+
+class CrystaLLMGenerator:
+    """Writes one crystal for each request; a request's answer does not depend on the others'."""
+
+    def __init__(self, card: Card, arrays: Arrays, device: str = "cpu") -> None:
+        self.card = card
+        self.cells = CellCounts(arrays)
+        network = _network(card, arrays)
+        self.context = network.config.context
+        self.sampler = Sampler(network.to(device), card.tile, device)
+
+    def generate(self, requests: Sequence[CrystalRequest]) -> list[Generated]:
+        """One answer for each request, in order."""
+        plans = [self._plan(request) for request in requests]
+        samples: dict[int, Sample] = {}
+        waiting = [index for index, plan in enumerate(plans) if isinstance(plan, Plan)]
+        for tokens in LENGTHS:
+            for index in waiting:
+                plan = replace(cast(Plan, plans[index]), tokens=min(tokens, self.context))
+                samples[index] = Sample(partial(CifDraft, plan), _draw(requests[index]))
+            self.sampler.run([samples[index] for index in waiting])
+            waiting = [index for index in waiting if cast(CifDraft, samples[index].draft).cut]
+        return [
+            Generated(None, NOTHING, plan.reason) if isinstance(plan, Refusal) else _answer(samples[index], plan)
+            for index, plan in enumerate(plans)
+        ]
+
+    def _plan(self, request: CrystalRequest) -> Plan | Refusal:
+        reason = _refused(request)
+        found = Refusal(reason) if reason else asked_formula(request, MAX_ATOMS)
+        if isinstance(found, Refusal):
+            return found
+        formula = [(str(Element.from_Z(number).symbol), count) for number, count in found]
+        unknown = [element for element, _ in formula if element not in elements()]
+        if unknown:
+            return Refusal(f"CrystaLLM has no word for {' and '.join(unknown)}; it knows {len(elements())} elements")
+        fitting = _fitting(request, formula)
+        if not fitting:
+            where = f"space group {request.space_group}" if request.space_group else f"{request.max_atoms} atoms"
+            return Refusal(f"no {request.units or 'number of'} formula units of {request.formula} fit into {where}")
+        draw = stream_of(request.seed, CELL_STREAM).random()
+        units, cells = self.cells.choose([count for _, count in formula], fitting, request.temperature, draw)
+        counts = {name: count * units * cells for name, count in formula}
+        if len(opening(counts)) >= self.context:
+            return Refusal(f"the elements of {request.formula} take more than the {self.context} tokens that are read")
+        return Plan(counts, cells, request.space_group, 0, self.context)
+
+
+def _draw(request: CrystalRequest) -> Draw:
+    return Draw(request.seed, request.temperature, request.top_p)
+
+
+def _refused(request: CrystalRequest) -> str | None:
+    """Why the text cannot say what is asked for."""
+    if request.formula is None:
+        return "no formula: CrystaLLM writes crystals of a given formula; crystal-generator proposes formulas"
+    if request.wanted:
+        names = " and ".join(name for name, _ in request.wanted)
+        return f"{names}: CrystaLLM takes a formula and a space group; crystal-generator takes conditions"
+    group = request.space_group
+    if group is not None and 1 <= group <= 230 and symbol(group) + MARK not in numbers():
+        return f"space group {group}: CrystaLLM has no word for {symbol(group)}"
+    return None
+
+
+def _fitting(request: CrystalRequest, formula: Formula) -> list[Content]:
+    """Formula units in the primitive cell and its copies in the conventional one that fit what is asked for."""
+    group = request.space_group
+    atoms = sum(count for _, count in formula)
+    most = min(request.max_atoms, MAX_ATOMS) // atoms
+    wanted = [request.units] if request.units else list(range(1, most + 1))
+    if group is None:
+        return [(n, cells) for n in wanted if n * atoms <= MAX_ATOMS for cells in CENTRINGS]
+    held = [n for n in wanted if n * atoms <= MAX_ATOMS and holds(group, tuple(n * count for _, count in formula))]
+    return [(n, len(centring(group))) for n in held]
+
+
+def _answer(sample: Sample, plan: Plan) -> Generated:
+    if sample.flaw is not None:
+        return Generated(None, NOTHING, sample.flaw)
+    draft = cast(CifDraft, sample.draft)
+    try:
+        crystal = read(draft.text)
+    except CrystalError as exc:
+        return Generated(None, NOTHING, str(exc))
+    if found := _other_content(crystal, plan) or flaw(crystal):
+        return Generated(None, NOTHING, found)
+    return Generated(crystal, sample.log_likelihood, None, sample.log_mass)
+
+
+def _other_content(crystal: Crystal, plan: Plan) -> str | None:
+    found = {name: crystal.species.count(name) for name in crystal.species}
+    wanted = {name: count // plan.centring for name, count in plan.counts.items()}
+    return None if found == wanted else f"a primitive cell of {found} where {wanted} was asked for"
+
+
+def _network(card: Card, arrays: Arrays) -> CrystaLLM:
+    """The network with its weights; raises CheckpointError."""
+    try:
+        network = CrystaLLM(CrystaLLMConfig(**cast(dict[str, Any], card.config)))
+        weights = {name: torch.from_numpy(np.asarray(arrays[name], dtype=np.float32)) for name in network.state_dict()}
+        network.load_state_dict(weights)
+    except KeyError as exc:
+        raise CheckpointError(card.name, f"no array {exc}") from exc
+    except (TypeError, ValueError, RuntimeError) as exc:
+        raise CheckpointError(card.name, str(exc).splitlines()[0]) from exc
+    if broken := [name for name, array in weights.items() if not torch.isfinite(array).all()]:
+        raise CheckpointError(card.name, f"array {broken[0]!r} has numbers that are not finite")
+    return network.eval()
