@@ -24,7 +24,7 @@ class Gate:
 
 def hosted() -> tuple[ModelHost, Gate]:
     gate = Gate()
-    return ModelHost(ActorPlan("gate", "0", "cpu", lambda name, device: gate)), gate
+    return ModelHost(ActorPlan("gate", "0", "cpu", lambda name, device: gate, idle_seconds=1e6)), gate
 
 
 def in_background(host: ModelHost, calls: Sequence[Call]) -> tuple[list[threading.Thread], list[Answer]]:
@@ -83,7 +83,7 @@ def test_failed_load_is_told_apart_from_failed_work_and_tried_again() -> None:
         gate.open.set()
         return gate
 
-    host = ModelHost(ActorPlan("gate", "0", "cpu", load))
+    host = ModelHost(ActorPlan("gate", "0", "cpu", load, idle_seconds=1e6))
     assert host.run(Call("echo", ["a"], {})) == Answer(Outcome.UNLOADABLE, reason="FileNotFoundError: weights")
     assert host.warm().outcome == Outcome.DONE
     assert host.run(Call("echo", ["a"], {})).outcome == Outcome.DONE

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workers.generator.placement import choices, holds, places
+from workers.generator.symmetry.placement import choices, holds, places
 
 
 def brute(group: int, owed: tuple[int, ...], used: frozenset[int] = frozenset(), start: int = 0) -> bool:
@@ -61,3 +61,11 @@ def test_what_is_infeasible_later_is_masked_now() -> None:
     first = choices(221, (2, 1), 0, frozenset())
     assert first == ()  # two atoms of one element would take both 1a and 1b
     assert places(221).sizes[choices(221, (3, 1, 1), 0, frozenset())[0]] == 3
+
+
+def test_large_cells_are_settled_as_well() -> None:
+    assert holds(1, (20, 24, 20))  # without symmetry anything has a place
+    assert holds(2, (1,) * 8)  # the eight inversion centres
+    assert not holds(2, (1,) * 9)
+    assert holds(230, (12, 8, 12, 32 - 8)) == brute(230, (12, 8, 12, 24))
+    assert holds(225, (1, 1, 62)) and not holds(227, (1, 1, 62))

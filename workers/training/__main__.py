@@ -8,9 +8,18 @@ from pathlib import Path
 
 MODULES = {
     "composition-predictor": "workers.predictors.training",
-    "crystal-generator": "workers.generator.training",
+    "crystal-generator": "workers.generator.symmetry.training",
+    "crystallm-generator": "workers.generator.crystallm.training",
+    "materium-generator": "workers.generator.materium.training",
     "structure-predictor": "workers.judge_training",
 }
+PREPARE = {  # where it needs more than training does
+    "crystal-generator": "workers.generator.symmetry.dataset",
+    "crystallm-generator": "workers.generator.crystallm.dataset",
+    "materium-generator": "workers.generator.materium.dataset",
+}
+SIZED = ("crystal-generator", "materium-generator")
+SCOPED = ("crystal-generator",)
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -27,18 +36,32 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=60.0, help="time budget of train")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     parser.add_argument("--seed", type=int, default=0)
-    return parser.parse_args(argv)
+    parser.add_argument("--size", choices=("small", "base", "paper"), help=f"of {' and '.join(SIZED)}: small")
+    parser.add_argument("--scope", choices=("mp20", "all"), help=f"what {' and '.join(SCOPED)} learns from: all")
+    options = parser.parse_args(argv)
+    for flag, names in (("size", SIZED), ("scope", SCOPED)):
+        if getattr(options, flag) and options.name not in names:
+            parser.error(f"argument --{flag}: {options.name} has none")
+    if options.step == "evaluate" and options.name.endswith("-generator"):
+        parser.error("argument step: generators are measured by python -m workers.training.evaluate")
+    return options
+
+
+def _given(options: argparse.Namespace, flag: str) -> dict[str, str]:
+    value = getattr(options, flag)
+    return {flag: value} if value else {}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     options = _arguments(argv)
-    module = import_module(MODULES[options.name])
+    modules = PREPARE if options.step == "prepare" and options.name in PREPARE else MODULES
+    module = import_module(modules[options.name])
     work = options.out or Path(".training") / options.name
     work.mkdir(parents=True, exist_ok=True)
     if options.step == "prepare":
-        module.prepare(options.data, work)
+        module.prepare(options.data, work, **_given(options, "scope"))
     elif options.step == "train":
-        module.train(work, options.device, options.minutes, options.resume, options.seed)
+        module.train(work, options.device, options.minutes, options.resume, options.seed, **_given(options, "size"))
     else:
         module.evaluate(options.data, work, options.device, options.seed)
     return 0
