@@ -1,5 +1,6 @@
 """`sluice generate`."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -8,41 +9,58 @@ import click
 from api.lazy_group import load
 from api.options import no_database_option
 from api.outputs import check_folder
-from api.sampling import Sampling
+from api.sampling import Sampling, sampling_options
 from workers.compositions import parse_formula
-from workers.errors import InvalidFormula
+from workers.errors import InvalidFormula, UserError
 
 DIGITS = 3
+GRAMMARS = ("symmetry", "materium")
 
 
 @click.command(epilog="\b\nExample: sluice generate BaTe Cs2TiBr6 -n 8 --out crystals --seed 1")
-@click.argument("texts", metavar="FORMULA...", nargs=-1, required=True)
-@click.option("-n", "count", type=click.IntRange(min=1), default=1, show_default=True, help="Crystals of each formula.")
+@click.argument("texts", metavar="[FORMULA]...", nargs=-1)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("."), show_default=True, help="Folder.")
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
-@click.option("--generator", default="crystal-generator", show_default=True, metavar="NAME")
-@click.option("--temperature", type=click.FloatRange(0, 5, min_open=True), default=0.7, show_default=True)
-@click.option("--space-group", type=click.IntRange(1, 230), help="International number.")
-@click.option("--max-atoms", type=click.IntRange(min=1), default=20, show_default=True, help="Largest cell.")
+@click.option("--generator", metavar="NAME", help="Model by name or folder; crystallm writes CIF text.")
+@click.option("--grammar", type=click.Choice(GRAMMARS), help="The shipped model that writes in this one.")
+@sampling_options
 @no_database_option
-def generate(texts: tuple[str, ...], out: Path, generator: str, **options: Any) -> None:
-    """Crystal structures of formulas as CIF files, FORMULA-000.cif first, the likeliest first."""
-    sampling = Sampling(**options)
-    formulas = list(dict.fromkeys(_whole_formula(text, sampling.max_atoms) for text in texts))
+def generate(texts: tuple[str, ...], out: Path, generator: str | None, grammar: str | None, sampling: Sampling) -> None:
+    """Crystal structures as CIF files, FORMULA-000.cif first, the likeliest first.
+
+    Without FORMULA the model proposes compositions, and so many crystals are written in all.
+    """
+    formulas = list(dict.fromkeys(_whole_formula(text, sampling) for text in texts))
+    model = load("api.local_crystals:asked_generator")(generator, grammar)
     folder = check_folder(out)
-    crystals = load("api.local_crystals:generate")(formulas, generator, sampling)
+    # Torch takes seconds to import, so all that can be mistaken is read first.
+    written, missing = _write(folder, load("api.local_crystals:draw")(formulas, model, sampling))
+    if missing:
+        more = f"; no crystals of {len(missing) - 1} other formulas either" if len(missing) > 1 else ""
+        done = f"; {written} files of the others are in {folder}" if written else ""
+        raise UserError(f"{missing[0]}{more}{done}")
+    click.echo(f"{written} files in {folder}", err=True)
+
+
+def _write(folder: Path, drawn: Iterable[Any]) -> tuple[int, list[str]]:
+    """How many crystals were written as they came, and which could not be had."""
     write_crystal = load("api.crystal_files:write_crystal")
-    for formula, drawn in zip(formulas, crystals, strict=True):
-        for number, crystal in enumerate(drawn):
-            write_crystal(folder / f"{formula}-{number:0{DIGITS}d}.cif", crystal)
-    click.echo(f"{sampling.count * len(formulas)} files in {folder}", err=True)
+    written, missing = 0, []
+    for one in drawn:
+        if one.flaw is not None:
+            missing.append(f"formula {one.formula!r}: {one.flaw}" if one.formula else one.flaw)
+        for number, crystal in enumerate(one.crystals):
+            write_crystal(folder / f"{one.formula}-{number:0{DIGITS}d}.cif", crystal)
+            written += 1
+    return written, missing
 
 
-def _whole_formula(text: str, max_atoms: int) -> str:
+def _whole_formula(text: str, sampling: Sampling) -> str:
     composition = parse_formula(text)
     if not composition.integral:
         raise InvalidFormula(text, "fractional amounts have no cell; whole numbers are expected")
-    if composition.atoms > max_atoms:
-        what = f"{composition.atoms:g} atoms in one formula unit"
-        raise InvalidFormula(text, f"{what}; at most {max_atoms} are accepted (--max-atoms)")
+    units = sampling.units or 1
+    if composition.atoms * units > sampling.max_atoms:
+        where = "one formula unit" if units == 1 else f"{units} formula units"
+        what = f"{composition.atoms * units:g} atoms in {where}"
+        raise InvalidFormula(text, f"{what}; at most {sampling.max_atoms} are accepted (--max-atoms)")
     return composition.formula

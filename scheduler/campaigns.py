@@ -66,8 +66,8 @@ def _card_for(role: Role, name: str) -> Card:
         card = find_card(name)
     except CheckpointError as exc:
         raise InvalidSpec(f"model {name!r}: {exc}") from exc
-    if card.kind != KINDS[role]:
-        raise InvalidSpec(f"model {name!r} is a {card.kind}; a {KINDS[role]} is expected")
+    if card.kind not in KINDS[role]:
+        raise InvalidSpec(f"model {name!r} is a {card.kind}; a {' or '.join(KINDS[role])} is expected")
     return card
 
 

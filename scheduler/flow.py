@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from storage.states import StageName
+from workers.generator.kinds import KINDS as GENERATOR_KINDS
 
 UPSTREAM: dict[StageName, StageName | None] = {
     StageName.PREDICT: None,
@@ -21,10 +22,10 @@ class Role(StrEnum):
     STRUCTURE = "structure"
 
 
-KINDS: dict[Role, str] = {
-    Role.COMPOSITION: "composition-predictor",
-    Role.GENERATOR: "crystal-generator",
-    Role.STRUCTURE: "structure-predictor",
+KINDS: dict[Role, tuple[str, ...]] = {
+    Role.COMPOSITION: ("composition-predictor",),
+    Role.GENERATOR: GENERATOR_KINDS,
+    Role.STRUCTURE: ("structure-predictor",),
 }
 ROLES: dict[StageName, tuple[Role, ...]] = {
     StageName.PREDICT: (Role.COMPOSITION,),

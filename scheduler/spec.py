@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 
 from scheduler.errors import InvalidSpec
@@ -12,12 +12,17 @@ from scheduler.flow import Role
 from storage.states import StageName
 from workers.errors import UserError
 from workers.filters import contradiction, parse_filter, properties_of
+from workers.generator.conditions import BY_NAME
+from workers.generator.conditions import check as check_condition
+from workers.generator.kinds import full_name
+from workers.generator.symmetry.vocabulary import MAX_ATOMS
 from workers.scores import DEFAULT_SCORE, NAMES, parse_score
 
 PREDICTED = ("band_gap", "formation_energy_per_atom", "e_above_hull")
 FILTERABLE = frozenset({*PREDICTED, *(f"{name}_std" for name in PREDICTED), "formula", "elements", "nelements"})
 SCORABLE = NAMES & FILTERABLE
 Count = Annotated[int, Field(ge=1)]
+Wish = Annotated[float | None, Field(strict=False)]
 
 
 class Table(BaseModel):
@@ -71,14 +76,44 @@ class PredictStage(Table):
 
 
 class CspStage(Table):
-    """Crystal structures for the best `top`, or for every survivor; temperature without unit."""
+    """Crystal structures for the best `top`, or for every survivor, and what they are steered towards."""
 
     model: str = "crystal-generator"
     top: Count | None = None
     structures: Annotated[int, Field(ge=0)] = 8
+    rank: Literal["likelihood", "energy", "both"] = "energy"
     relax_steps: Annotated[int, Field(ge=0)] = 30
     temperature: Annotated[float, Field(gt=0, le=5, strict=False)] = 0.7
-    max_atoms: Annotated[int, Field(ge=1, le=200)] = 20
+    top_p: Annotated[float, Field(gt=0, le=1, strict=False)] = 1.0
+    guidance: Annotated[float, Field(ge=0, le=20, strict=False)] = 1.0
+    space_group: Annotated[int, Field(ge=1, le=230)] | None = None
+    max_atoms: Annotated[int, Field(ge=1, le=MAX_ATOMS)] = 20
+    density: Wish = None
+    band_gap: Wish = None
+    magnetization_density: Wish = None
+    hhi: Wish = None
+    bulk_modulus: Wish = None
+
+    @field_validator("model")
+    @classmethod
+    def _full_model(cls, name: str) -> str:
+        return full_name(name)
+
+    @field_validator(*BY_NAME)
+    @classmethod
+    def _checked_wish(cls, value: float | None, info: ValidationInfo) -> float | None:
+        if value is not None:
+            try:
+                check_condition(str(info.field_name), value)
+            except UserError as exc:
+                raise ValueError(str(exc)) from exc
+        return value
+
+    @property
+    def wanted(self) -> tuple[tuple[str, float], ...]:
+        """The conditions that are asked for."""
+        values = ((name, getattr(self, name)) for name in BY_NAME)
+        return tuple((name, value) for name, value in values if value is not None)
 
 
 class JudgeStage(Table):

@@ -10,7 +10,9 @@ from workers.errors import CheckpointError
 # Named, not imported: whoever asks for a card or starts an actor must not load torch.
 CLASSES = {
     "composition-predictor": ("workers.composition_models", "CompositionModel"),
-    "crystal-generator": ("workers.generator.crystal_generator", "CrystalGenerator"),
+    "crystal-generator": ("workers.generator.symmetry.generator", "CrystalGenerator"),
+    "materium-generator": ("workers.generator.materium.generator", "MateriumGenerator"),
+    "crystallm-generator": ("workers.generator.crystallm.generator", "CrystaLLMGenerator"),
     "structure-predictor": ("workers.structure_models", "StructureModel"),
 }
 
@@ -35,7 +37,12 @@ def load_model(name: str, device: str) -> object:
     module, model = CLASSES[kind]
     # How many threads share a sum decides how it is rounded.
     import_module("torch").set_num_threads(1)
-    return getattr(import_module(module), model)(*load_checkpoint(name), device)
+    make = getattr(import_module(module), model)
+    try:
+        return make(*load_checkpoint(name), device)
+    except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError, RuntimeError) as exc:
+        reason = f"{type(exc).__name__}: {exc}".splitlines()[0]
+        raise CheckpointError(name, f"no {kind} can be made of it ({reason})") from exc
 
 
 def accepted(items: Sequence[str], refusals: Sequence[str | None]) -> list[str]:

@@ -1,4 +1,4 @@
-"""CSP: crystal structures of a composition, ranked by energy, the best of them relaxed."""
+"""CSP: crystal structures of a composition, ranked, the best of them relaxed."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +19,8 @@ from storage.states import StageName
 from storage.structures import NewStructure, record_structures
 from workers.compositions import parse_formula
 from workers.crystals import Crystal, rounded, space_group
+from workers.generator.ranking import Group
+from workers.generator.ranking import order as best_first
 from workers.generator.requests import CrystalRequest, Generated
 from workers.models import Refused
 from workers.pool import Failure
@@ -39,6 +41,7 @@ class Found:
     sample: int
     crystal: Crystal
     log_likelihood: float
+    log_mass: float
     copies: int = 1
     energy: float = inf
     relaxed: bool = False
@@ -56,9 +59,9 @@ def compute(order: Order, formulas: list[str], models: Models) -> Outcome:
     problems: dict[str, Refused | Failure] = dict(_refusals(formulas, csp))
     asked = [formula for formula in formulas if formula not in problems]
     models.warm(Role.STRUCTURE)
-    groups, flawed = generate(order, asked, csp, models)
+    samples, flawed = generate(order, asked, csp, models)
     problems |= flawed
-    ranked = rank(merge(groups, models), models)
+    ranked = rank(samples, merge(samples, models), csp.rank, models)
     best = relax([group[0] for group in ranked], csp.relax_steps, models)
     rows = [
         _row(found, place)
@@ -98,17 +101,19 @@ def generate(
     return [group for group in valid.values() if group], flawed
 
 
-def merge(groups: Sequence[Sequence[Found]], models: Models) -> list[list[Found]]:
-    """Each group without its repeats, the first sample of equal ones standing for all."""
-    answers = models.ask(MERGE, [[found.crystal for found in group] for group in groups])
-    return [_merged(group, answer) for group, answer in zip(groups, answers, strict=True)]
+def merge(samples: Sequence[Sequence[Found]], models: Models) -> list[list[Group]]:
+    """Which of the samples of each formula are one structure, the most probable of them first."""
+    answers = models.ask(MERGE, [[found.crystal for found in group] for group in samples])
+    return [_structures(group, answer) for group, answer in zip(samples, answers, strict=True)]
 
 
-def rank(groups: Sequence[Sequence[Found]], models: Models) -> list[list[Found]]:
-    """Each group by energy, then sample; all energies are asked in one go."""
-    answers = iter(models.ask(ENERGIES, [found.crystal for group in groups for found in group]))
-    measured = [[_with_energy(found, next(answers)) for found in group] for group in groups]
-    return [sorted(group, key=lambda found: (found.energy, found.sample)) for group in measured]
+def rank(
+    samples: Sequence[Sequence[Found]], groups: Sequence[Sequence[Group]], by: str, models: Models
+) -> list[list[Found]]:
+    """One crystal of each structure, best first by one of the rankings; all energies are asked in one go."""
+    firsts = [own[group[0]] for own, some in zip(samples, groups, strict=True) for group in some]
+    energies = iter(models.ask(ENERGIES, [found.crystal for found in firsts]))
+    return [_ranked(own, some, by, energies) for own, some in zip(samples, groups, strict=True)]
 
 
 def relax(best: Sequence[Found], steps: int, models: Models) -> list[Found]:
@@ -130,13 +135,22 @@ def _refusals(formulas: Sequence[str], csp: CspStage) -> Iterator[tuple[str, Ref
 
 
 def _request(formula: str, seed: int, csp: CspStage) -> CrystalRequest:
-    return CrystalRequest(formula, seed, temperature=csp.temperature, max_atoms=csp.max_atoms)
+    return CrystalRequest(
+        formula=formula,
+        seed=seed,
+        space_group=csp.space_group,
+        temperature=csp.temperature,
+        max_atoms=csp.max_atoms,
+        wanted=csp.wanted,
+        guidance=csp.guidance,
+        top_p=csp.top_p,
+    )
 
 
 def _valid(formula: str, samples: Sequence[tuple[int, object]]) -> Iterator[Found]:
     for sample, answer in samples:
         if isinstance(answer, Generated) and answer.crystal is not None and answer.flaw is None:
-            yield Found(formula, sample, rounded(answer.crystal), answer.log_likelihood)
+            yield Found(formula, sample, rounded(answer.crystal), answer.log_likelihood, answer.log_mass)
 
 
 def _why_none(samples: Sequence[tuple[int, object]]) -> Refused | Failure:
@@ -148,15 +162,23 @@ def _why_none(samples: Sequence[tuple[int, object]]) -> Refused | Failure:
     return Refused(f"no valid structure in {len(answers)} samples: {flaw}")
 
 
-def _merged(group: Sequence[Found], answer: object) -> list[Found]:
-    if isinstance(answer, Failure):
-        return list(group)
-    firsts = Counter(cast(list[int], answer))
-    return [replace(found, copies=firsts[place]) for place, found in enumerate(group) if place in firsts]
+def _structures(samples: Sequence[Found], answer: object) -> list[Group]:
+    firsts = range(len(samples)) if isinstance(answer, Failure) else cast(list[int], answer)
+    groups: dict[int, Group] = {}
+    for place, first in enumerate(firsts):
+        groups.setdefault(first, []).append(place)
+    return [sorted(group, key=lambda place: (-samples[place].log_mass, place)) for group in groups.values()]
 
 
-def _with_energy(found: Found, answer: object) -> Found:
-    return found if isinstance(answer, Failure) else replace(found, energy=cast(float, answer))
+def _ranked(samples: Sequence[Found], groups: Sequence[Group], by: str, answers: Iterator[object]) -> list[Found]:
+    found = list(samples)
+    for group in groups:
+        answer = next(answers)
+        energy = inf if isinstance(answer, Failure) else cast(float, answer)
+        found[group[0]] = replace(found[group[0]], energy=energy, copies=len(group))
+    generated = [Generated(one.crystal, one.log_likelihood, None, one.log_mass) for one in found]
+    places = best_first(generated, [one.energy for one in found], by, groups)
+    return [found[place] for place in places[: len(groups)]]
 
 
 def _with_relaxation(found: Found, answer: object) -> Found:

@@ -68,6 +68,13 @@ def test_missing_model_is_told_before_anything_is_stored(engine: Engine, spec: C
         assert list_campaigns(session) == []
 
 
+def test_model_of_another_kind_is_told_with_those_that_fit(engine: Engine, spec: CampaignSpec) -> None:
+    assert spec.csp is not None
+    wrong = spec.model_copy(update={"csp": spec.csp.model_copy(update={"model": "composition-predictor"})})
+    with pytest.raises(InvalidSpec, match="a crystal-generator or materium-generator or crystallm-generator"):
+        create_campaign(engine, wrong)
+
+
 def test_campaign_goes_on_with_the_weights_it_began_with_or_not_at_all(
     engine: Engine, spec: CampaignSpec, tmp_path: Path
 ) -> None:

@@ -41,6 +41,13 @@ def test_spec_of_the_main_job(tmp_path: Path) -> None:
     assert stages_of(spec) == tuple(StageName)
 
 
+def test_generators_go_by_their_grammar_and_conditions_by_their_names(tmp_path: Path) -> None:
+    spec = load_spec(written(tmp_path, GOOD.replace("top = 50", 'model = "materium"\ndensity = 5\nhhi = 2000.0')))
+    assert spec.csp is not None and spec.csp.model == "materium-generator"
+    assert spec.csp.wanted == (("density", 5.0), ("hhi", 2000.0))
+    assert parse_spec(spec.model_dump(mode="json"), "database") == spec
+
+
 def test_what_comes_back_from_json_is_the_same_spec(tmp_path: Path) -> None:
     spec = load_spec(written(tmp_path, GOOD))
     assert parse_spec(spec.model_dump(mode="json"), "database") == spec
@@ -65,6 +72,11 @@ def test_without_structures_there_is_neither_csp_nor_judge(tmp_path: Path) -> No
         ("seed = 7", "seed = -1", "seed = -1: input should be greater than or equal to 0"),
         ("seed = 7", 'seed = "x"', "seed = 'x': input should be a valid integer"),
         ("top = 50", "top = 0", "csp.top = 0: input should be greater than or equal to 1"),
+        ("top = 50", "density = 30", "csp.density: condition density 30: 0.1 to 25 g/cm³ are accepted"),
+        ("top = 50", "band_gap = nan", "csp.band_gap: condition band_gap nan: 0 to 18 eV are accepted"),
+        ("top = 50", "space_group = 231", "csp.space_group = 231: input should be less than or equal to 230"),
+        ("top = 50", 'rank = "beauty"', "csp.rank = 'beauty'"),
+        ("top = 50", "top_p = 0", "csp.top_p = 0: input should be greater than 0"),
         ('kind = "enumerate"', 'kind = "guess"', "source"),
         ('kind = "enumerate"', "", "source.kind is missing"),
         ('cations = ["Cu", "Ba"]', "", "source.cations is missing"),

@@ -148,6 +148,42 @@ def test_csp_ranks_merges_and_relaxes_the_best() -> None:
     ]  # fmt: skip
 
 
+def test_csp_ranks_as_the_spec_says_and_asks_for_what_it_wants() -> None:
+    class Weighing(Chemists):
+        """The larger the cube, the likelier and the higher its energy."""
+
+        def generate(self, request: CrystalRequest) -> object:
+            requests.append(request)
+            edge = 5.0 + request.seed % 4 / 10
+            return Generated(cube(edge, "Cu", "S"), -10.0, None, 100 * edge)
+
+    requests: list[CrystalRequest] = []
+    wanted = {"density": 5.0, "hhi": 2000, "guidance": 2.0, "top_p": 0.9, "space_group": 225, "max_atoms": 12}
+    found = {}
+    for by in ("energy", "likelihood"):
+        tables = {"structures": 8, "rank": by, "relax_steps": 0, **wanted}
+        outcome = csp.compute(order(StageName.CSP, csp=tables), ["CuS"], Weighing())  # type: ignore[arg-type]
+        found[by] = [row.energy_per_atom for row in outcome.rows["structures"]]  # type: ignore[attr-defined]
+    assert found["energy"] == sorted(found["energy"]) and found["likelihood"] == found["energy"][::-1]
+    assert {(r.wanted, r.guidance, r.top_p, r.space_group, r.max_atoms) for r in requests} == {
+        ((("density", 5.0), ("hhi", 2000.0)), 2.0, 0.9, 225, 12)
+    }
+
+
+def test_csp_keeps_the_most_probable_of_samples_that_are_one_structure() -> None:
+    class Drawing(Chemists):
+        """One structure, each sample of it in a more probable place than the one before."""
+
+        def generate(self, request: CrystalRequest) -> object:
+            self.drawn = getattr(self, "drawn", 0) + 1
+            return Generated(cube(5.0, "Cu", "S"), -float(self.drawn), None, float(self.drawn))
+
+    tables = {"structures": 3, "relax_steps": 0}
+    outcome = csp.compute(order(StageName.CSP, csp=tables), ["CuS"], Drawing())  # type: ignore[arg-type]
+    [row] = outcome.rows["structures"]
+    assert (row.sample, row.copies, row.log_likelihood) == (2, 3, -3.0)  # type: ignore[attr-defined]
+
+
 def test_csp_samples_do_not_depend_on_company() -> None:
     asked = order(StageName.CSP, csp={"structures": 4})
     alone = csp.compute(asked, ["CuS"], Chemists())  # type: ignore[arg-type]
