@@ -132,7 +132,7 @@ def export(work: Path, command: str) -> Card:
     return save_checkpoint(
         work / CHECKPOINT,
         arrays,
-        name="crystal-generator" if extra else "crystal-generator-mp20",
+        name="crystal-generator",
         kind="crystal-generator",
         config=state["config"],
         tile=TILE,
