@@ -171,7 +171,9 @@ def poisoned(folder: Path) -> None:
 def resized(folder: Path) -> None:
     _, arrays = load_checkpoint(folder)
     given = fields(folder)
-    save_checkpoint(folder, arrays, **{**given, "config": {**given["config"], "layers": 5}})  # type: ignore[dict-item]
+    config = dict(given["config"])  # type: ignore[call-overload]
+    size = {"network": {**config["network"], "layers": 5}} if "network" in config else {"layers": 5}
+    save_checkpoint(folder, arrays, **{**given, "config": {**config, **size}})
 
 
 def fields(folder: Path) -> dict[str, object]:

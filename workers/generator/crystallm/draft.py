@@ -1,12 +1,14 @@
 """A CIF while it is written: what its formula and symmetry say is given, what they leave open is asked for."""
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from math import prod
 
 import numpy as np
 from pymatgen.core import Lattice
 
+from workers.crystals import ANGLES as LIMITS
 from workers.crystals import LENGTHS as EDGES
 from workers.crystals import VOLUME_PER_ATOM
 from workers.errors import CrystalError
@@ -19,6 +21,8 @@ from workers.generator.sampler import DeadEnd, Head, Ints, Room
 from workers.generator.symmetry.placement import choices, holds, places
 from workers.spacegroups import UNIT, centring, crystal_system, positions
 
+THIN = 2.0  # Å: an edge that is still to come is longer
+SLANT = 0.3  # of the volume of a box with the same edges: no cell that is looked for has less
 READ = 32  # slots of a prompt come in whole numbers of these
 _SAME, _RIGHT, _HEXAGONAL = "a", "90.0000", "120.0000"
 _FIXED: dict[str, tuple[str | None, ...]] = {
@@ -111,7 +115,7 @@ class CifDraft:
     def _write(self) -> Writing:
         yield from self._write_group()
         parameters = yield from self._write_cell()
-        self.lattice = _vectors([float(text) for text in parameters], sum(self.plan.counts.values()))
+        self.lattice = _vectors(parameters, sum(self.plan.counts.values()))
         self.neighbours = Neighbours(self.lattice)
         volume = abs(float(np.linalg.det(self.lattice)))
         yield from given(contents(self.group, self.plan.counts, volume))
@@ -126,17 +130,30 @@ class CifDraft:
         self.group = names[(yield Slot(allowed, lambda token: holds(names[token], tuple(self.owed.values()))))]
         yield from given("\n")
 
-    def _write_cell(self) -> Generator[Slot, int, list[str]]:
-        found: list[str] = []
-        for key, fixed in zip(LENGTHS + ANGLES, _FIXED[crystal_system(self.group)], strict=True):
+    def _write_cell(self) -> Generator[Slot, int, list[float]]:
+        found: list[float] = []
+        fixed = _FIXED[crystal_system(self.group)]
+        for index, key in enumerate(LENGTHS + ANGLES):
             yield from given(f"{key} ")
-            if fixed is None:
-                found.append((yield from number()))
+            own = fixed[index]
+            if own is None:
+                low, high = LIMITS if key in ANGLES else self._edges(found, 1 + fixed.count(_SAME) * (not index))
+                found.append(float((yield from number(low, high))))
             else:
-                found.append(found[0] if fixed == _SAME else fixed)
-                yield from given(found[-1])
+                found.append(found[0] if own == _SAME else float(own))
+                yield from given(f"{found[-1]:.4f}")
             yield from given("\n")
         return found
+
+    def _edges(self, found: Sequence[float], alike: int) -> tuple[float, float]:
+        """The shortest and longest edge (Å) with which the cell can still hold the atoms; raises DeadEnd for none."""
+        atoms, rest = sum(self.plan.counts.values()), 3 - len(found) - alike
+        least, most = (per_atom * atoms / prod(found) for per_atom in VOLUME_PER_ATOM)
+        low = max(EDGES[0], least ** (1 / alike)) if rest == 0 else EDGES[0]
+        high = min(EDGES[1], (most / SLANT / THIN**rest) ** (1 / alike))
+        if low >= high:
+            raise DeadEnd(f"no cell of {atoms} atoms has the edges {', '.join(f'{edge:g}' for edge in found)} Å")
+        return low, high
 
     def _write_site(self, index: int) -> Writing:
         """An orbit's line: no element that is not owed, no position that leaves atoms without a place."""
@@ -205,7 +222,7 @@ def _centred(cells: int) -> dict[int, int]:
     return {token: group for token, group in names.items() if len(centring(group)) == cells}
 
 
-def _vectors(parameters: Iterable[float], atoms: int) -> Floats:
+def _vectors(parameters: Sequence[float], atoms: int) -> Floats:
     """Lattice vectors as rows (Å); raises DeadEnd where there is no such cell or it cannot hold the atoms."""
     a, b, c, alpha, beta, gamma = parameters
     cosines = np.cos(np.radians([alpha, beta, gamma]))

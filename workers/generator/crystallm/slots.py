@@ -3,6 +3,7 @@
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from math import ceil, floor
 
 import numpy as np
 import numpy.typing as npt
@@ -65,16 +66,29 @@ def one_of(words: Sequence[str]) -> Asking:
     return decode(taken)
 
 
-def number() -> Asking:
-    """A number of 1 or more with its decimals."""
-    point = numbers()["."]
-    taken = [(yield Slot(mask(_digits()[1:])))]
-    while taken[-1] != point:
-        more = (*_digits(), point) if len(taken) < INTEGRAL else (point,)
-        taken.append((yield Slot(mask(more))))
-    for _ in range(DECIMALS):
-        taken.append((yield Slot(mask(_digits()))))
-    return decode(taken)
+def number(low: float, high: float) -> Asking:
+    """A number of 1 or more within these bounds, with its decimals."""
+    unit, point = 10**DECIMALS, numbers()["."]
+    bounds = ceil(low * unit), floor(high * unit)
+    taken, text = 0, ""
+    while not text.endswith("."):
+        left = INTEGRAL - len(text) if text else INTEGRAL
+        reach = [DECIMALS + more for more in range(left)]
+        open_ = [digit for digit in range(0 if text else 1, 10) if _meets(10 * taken + digit, reach, bounds)]
+        ends = [point] if text and _meets(taken, [DECIMALS], bounds) else []
+        text += decode([(yield Slot(mask([*(_digits()[digit] for digit in open_), *ends])))])
+        taken = int(text.rstrip("."))
+    for left in reversed(range(DECIMALS)):
+        open_ = [digit for digit in range(10) if _meets(10 * taken + digit, [left], bounds)]
+        text += decode([(yield Slot(mask(_digits()[digit] for digit in open_)))])
+        taken = 10 * taken + int(text[-1])
+    return text
+
+
+def _meets(begun: int, digits: Iterable[int], bounds: tuple[int, int]) -> bool:
+    """Whether a number that begins so and goes on by one of these numbers of digits can lie within bounds."""
+    low, high = bounds
+    return any(begun * 10**more <= high and (begun + 1) * 10**more > low for more in digits)
 
 
 def decimals(steps: Mask, check: Callable[[int], bool] | None) -> Generator[Slot, int, int]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from workers.crystals import Crystal, from_arrays
-from workers.generator.materium.clearance import Clearance, Floats, edge_products
+from workers.generator.materium.clearance import Clearance, Floats, Guess, edge_products, guessed, reaches
 from workers.generator.materium.owed import FIRST, Formula, Owed, SpeciesTable, Wish
 from workers.generator.materium.tokens import (
     CELL,
@@ -28,6 +28,8 @@ from workers.symbols import SYMBOLS
 PROMPTS = (8, 16)  # slots for conditions, the formula's elements and START
 AFTER = 8  # slots beside the atoms'
 ATOMS = (8, 12, 16, 20, 28, 40, 52, 64)  # for which tiles have room
+WIDE, NARROWER = 1.1, 0.85
+LIKELY = 0.95  # share of the distances that is asked for while the cell's end is only guessed
 NEAR = 6  # bins of a number that lie within three times its blur
 
 NEXT = {Role.SPECIES: Role.X, Role.X: Role.Y, Role.Y: Role.Z, Role.Z: Role.SPECIES}
@@ -45,6 +47,23 @@ class Book:
     formula_without: bool  # whether guidance compares with a prompt that still has the formula
 
 
+@dataclass
+class Memory:
+    """What one attempt at a crystal leaves to the next: the cell that it came to when its atoms were too close.
+
+    Where that cell left no place for an atom, the next attempt asks for less room around each.
+    """
+
+    guess: Guess | None = None
+    full: bool = False
+    share: float = WIDE  # of the distance that is asked for in the end
+
+    def again(self) -> None:
+        """Begin another attempt."""
+        if self.full:
+            self.full, self.share = False, NARROWER * self.share
+
+
 @dataclass(frozen=True)
 class Plan:
     """What one draft is to become: its atoms, what the prompt says of them, what it is steered towards."""
@@ -52,6 +71,7 @@ class Plan:
     wish: Wish
     formula: Formula  # as the prompt has it; empty where it is open
     wanted: Mapping[Role, float] = field(default_factory=dict)  # conditions on their scales
+    memory: Memory = field(default_factory=Memory, compare=False)
 
 
 class Draft:
@@ -59,6 +79,7 @@ class Draft:
 
     def __init__(self, plan: Plan, book: Book) -> None:
         self.plan, self.book = plan, book
+        plan.memory.again()
         self.owed = Owed(plan.wish, book.species)
         self.numbers: list[int] = []
         self.points: list[list[int]] = []
@@ -111,19 +132,10 @@ class Draft:
 
     def accepts(self, candidates: Ints) -> Mask:
         if self.role == Role.Z:
-            taken = [point[2] for point in self.points[:-1] if point[:2] == self.points[-1]]
-            return ~np.isin(candidates, taken)
+            return self._places(candidates)
         if self.clearance is None or self.role not in CELL:
             return np.ones(len(candidates), dtype=np.bool_)
-        values = self.book.values[self.role][candidates]
-        if self.role in LENGTHS:
-            edges = self.clearance.edges(values)
-            return edges & self.clearance.volumes(edge_products(self.cell, values)) if len(self.cell) == 2 else edges
-        if self.role == Role.GAMMA:
-            cells = np.tile([*self.cell, 0.0], (len(values), 1))
-            cells[:, -1] = values
-            return self.clearance.cells(cells)
-        return np.ones(len(candidates), dtype=np.bool_)
+        return self._cell_parameters(self.role, self.book.values[self.role][candidates])
 
     def fill(self, value: int, offset: float) -> None:
         assert self.role is not None
@@ -140,23 +152,62 @@ class Draft:
         else:
             self.cell.append(float(self.book.values[role][value]))
 
+    def _places(self, candidates: Ints) -> Mask:
+        """Which last coordinates put an atom where there is none, nor close by in the cell of the attempt before."""
+        taken = [point[2] for point in self.points[:-1] if point[:2] == self.points[-1]]
+        free = ~np.isin(candidates, taken)
+        guess = self.plan.memory.guess
+        if guess is None or len(self.points) < 2:
+            return free
+        places = np.empty((len(candidates), 3), dtype=np.int64)
+        places[:] = [*self.points[-1], 0]
+        places[:, 2] = candidates
+        radii = self.book.radii[self.numbers]
+        there = self._coords(np.array(self.points[:-1]))
+        around = self.plan.memory.share * reaches(radii[-1], radii[:-1])
+        fits: Mask = free & guess.fits(self._coords(places), there, around)
+        self.plan.memory.full = not fits.any()
+        return fits
+
+    def _cell_parameters(self, role: Role, values: Floats) -> Mask:
+        """Which values of a cell's parameter leave room for the atoms, as far as can be seen."""
+        assert self.clearance is not None
+        if role == Role.GAMMA:
+            return self._cells(values)
+        fine = np.ones(len(values), dtype=np.bool_)
+        if role in LENGTHS:
+            fine = self.clearance.edges(values)
+        if role == Role.C:
+            fine &= self.clearance.volumes(edge_products(self.cell, values))
+        guess = self.plan.memory.guess
+        return fine if guess is None else fine & self.clearance.cells(guess.completed(self.cell, values), LIKELY)
+
+    def _cells(self, values: Floats) -> Mask:
+        """Which last angles make a cell that keeps the atoms apart."""
+        assert self.clearance is not None
+        cells = np.tile([*self.cell, 0.0], (len(values), 1))
+        cells[:, -1] = values
+        fine = self.clearance.cells(cells)
+        if not fine.any() and self.plan.formula:
+            self.plan.memory.guess = guessed(cells[0]) or self.plan.memory.guess
+        return fine
+
     def crystal(self) -> Crystal:
         """The finished crystal."""
         symbols = [SYMBOLS[number - 1] for number in self.numbers]
-        return from_arrays(self.cell, symbols, self._coords())
+        return from_arrays(self.cell, symbols, self._coords(np.array(self.points)))
 
     def _take(self, value: int) -> None:
         if value == 0:
             self.role, self.before = Role.A, row(Role.LATTICE, Special.LATTICE)
-            self.clearance = Clearance(self._coords(), self.book.radii[self.numbers])
+            self.clearance = Clearance(self._coords(np.array(self.points)), self.book.radii[self.numbers])
             return
         place = value - FIRST
         self.before = row(Role.SPECIES, SPECIES_AT + place, self.owed.take(place))
         self.numbers.append(self.owed.last)
         self.points.append([])
 
-    def _coords(self) -> Floats:
-        points = np.array(self.points)
+    def _coords(self, points: Ints) -> Floats:
         return np.stack([self.book.values[role][points[:, i]] for i, role in enumerate(COORDINATES)], axis=1)
 
 
