@@ -146,8 +146,9 @@ def _owed(numbers: npt.NDArray[np.int16]) -> Ints:
 def _cut(order: Ints, lengths: Ints, budget: int) -> list[Ints]:
     batches, begin = [], 0
     while begin < len(order):
-        end = begin + 1
-        while end < len(order) and (end - begin + 1) * lengths[order[end]] <= budget:
+        end, longest = begin + 1, lengths[order[begin]]
+        while end < len(order) and (end - begin + 1) * max(longest, lengths[order[end]]) <= budget:
+            longest = max(longest, lengths[order[end]])
             end += 1
         batches.append(order[begin:end])
         begin = end

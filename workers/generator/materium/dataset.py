@@ -90,7 +90,7 @@ def prepare(data: Path, work: Path, processes: int = 2) -> None:
     items = [item for item in items if item["split"] in PARTS and item["frac_coords"] is not None]
     with ProcessPoolExecutor(processes) as pool:
         found = list(_watched(pool.map(encoded, items, chunksize=128), len(items)))
-    crystals = _joined(found)
+    crystals = joined(found)
     save(work, crystals)
     print(f"{len(crystals)} structures, {np.bincount(crystals.part).tolist()} by part {PARTS}")
 
@@ -102,7 +102,7 @@ def _watched(tables: Iterable[Encoded], count: int) -> Iterator[Encoded]:
         yield table
 
 
-def _joined(found: list[Encoded]) -> Crystals:
+def joined(found: list[Encoded]) -> Crystals:
     return Crystals(
         numbers=np.concatenate([x.numbers for x in found]).astype(np.int16),
         states=np.concatenate([x.states for x in found]).astype(np.int8),
