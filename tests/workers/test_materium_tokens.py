@@ -34,7 +34,9 @@ SALT = {"lattice": [3.99, 3.99, 3.99, 60.0, 60.0, 60.0], "species": [11, 17], "f
 SALT |= {"frac_coords": [0.5, 0.5, 0.5, 0.0, 0.0, 0.0], "density": 2.1, "spacegroup_number": 225, "band_gap": 5.0}
 SALT |= {"mag_density": 0.0, "bulk_modulus": None}
 RUTILE = {"lattice": [2.96, 4.6, 4.6, 90.0, 90.0, 90.0], "species": [8, 22, 8, 22, 8, 8], "formula": "TiO2"}
-RUTILE |= {"frac_coords": [0, 0.305, 0.305, 0, 0, 0, 0, 0.695, 0.695, 0.5, 0.5, 0.5, 0.5, 0.195, 0.805, 0.5, 0.805, 0.195]}
+RUTILE |= {
+    "frac_coords": [0, 0.305, 0.305, 0, 0, 0, 0, 0.695, 0.695, 0.5, 0.5, 0.5, 0.5, 0.195, 0.805, 0.5, 0.805, 0.195]
+}
 RUTILE |= {"density": 4.2, "spacegroup_number": 136, "band_gap": 1.8, "split": "val", "mag_density": None}
 RUTILE |= {"bulk_modulus": 210.0}
 
@@ -147,7 +149,9 @@ def test_rows_say_the_whole_crystal_in_every_order(order: str) -> None:
     numbers = [vocabulary.species[place - SPECIES_AT][0] for place in atoms[:, 0]]
     if order in ("low", "high"):
         assert numbers == sorted(numbers, reverse=order == "high")
-    coords = np.stack([vocabulary.grids[r].values()[atoms[:, 1 + i] - vocabulary.starts[r]] for i, r in enumerate(COORDINATES)])
+    coords = np.stack(
+        [vocabulary.grids[r].values()[atoms[:, 1 + i] - vocabulary.starts[r]] for i, r in enumerate(COORDINATES)]
+    )
     cell = [vocabulary.grids[r].values()[p - vocabulary.starts[r]] for r, p in zip(CELL, written[25:], strict=True)]
     found = Structure(Lattice.from_parameters(*cell), numbers, coords.T)
     assert StructureMatcher(ltol=0.01, stol=0.01, scale=False).fit(structure(RUTILE), found)

@@ -40,7 +40,7 @@ class Clearance:
         return np.asarray(volumes > max(spheres, PER_ATOM[0] * len(self.radii)))
 
     def cells(self, cells: Floats, share: float = 1.0) -> Mask:
-        """Whether cells (m, 6) in Å and degrees close, and keep all atoms as far apart as this share of what is asked."""
+        """Whether cells (m, 6) in Å and degrees close, and keep atoms this share of what is asked apart."""
         lengths, cosines = cells[:, :3], np.cos(np.radians(cells[:, 3:]))
         flatness = _flatness(cosines)
         volumes = lengths.prod(axis=1) * np.sqrt(np.maximum(flatness, 0.0))

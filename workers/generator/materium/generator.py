@@ -56,7 +56,8 @@ class MateriumGenerator:
         table = species_table(vocabulary)
         self.book = Book(vocabulary, table, radii, number_values(vocabulary), not self.layout.original)
         self.units = UnitCounts(arrays) if "units" in arrays else None
-        halves = device == "cpu" and torch.cpu.get_capabilities().get("avx512_bf16", False)
+        # imported weights stay as they are, so that their logits are those of the original
+        halves = device == "cpu" and not self.layout.original and torch.cpu.get_capabilities().get("avx512_bf16", False)
         self.sampler = Sampler(quickened(model) if halves else model.to(device), card.tile, device)
 
     def generate(self, requests: Sequence[CrystalRequest]) -> list[Generated]:

@@ -3,7 +3,7 @@
 Only tensors, texts, numbers, lists and dictionaries are read, and the names of two records; nothing is executed.
 """
 
-import pickle
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -38,6 +38,7 @@ CONDITIONS = {
     "mag_density": Role.MAGNETIZATION_DENSITY,
     "reduced_formula": Role.ELEMENT,
 }
+PARTS = ("attention_norm", "ffn_norm", *(f"attention.w{x}" for x in "qkvo"), *(f"feed_forward.w{n}" for n in (1, 2, 3)))
 FORMULA = "cond_proj_layers.reduced_formula"
 
 Json = Mapping[str, Any]
@@ -99,18 +100,15 @@ def import_checkpoint(file: Path, folder: Path, name: str) -> Card:
 
 def _read(file: Path) -> Json:
     try:
-        with torch.serialization.safe_globals(list(RECORDS)):
+        with torch.serialization.safe_globals(list(RECORDS)), warnings.catch_warnings(action="ignore"):
             found = torch.load(file, map_location="cpu", weights_only=True)
     except OSError as exc:
-        raise CheckpointError(file, exc.strerror or str(exc)) from exc
-    except pickle.UnpicklingError as exc:
-        reason = "holds more than tensors, texts, numbers, lists and dictionaries, or is no checkpoint; it is not read"
+        raise CheckpointError(file, f"cannot be read: {exc.strerror}") from exc
+    except Exception as exc:  # a broken or hostile file may raise anything
+        reason = "not a file of tensors, texts, numbers, lists and dictionaries; a checkpoint of Materium is expected"
         raise CheckpointError(file, reason) from exc
-    except (RuntimeError, EOFError, ValueError, KeyError, AttributeError, TypeError, IndexError) as exc:
-        why = str(exc).splitlines()[0] if str(exc) else "cut short"
-        raise CheckpointError(file, f"cannot be read ({why})") from exc
     if not isinstance(found, dict):
-        raise CheckpointError(file, f"holds a {type(found).__name__}; a dictionary is expected")
+        raise CheckpointError(file, f"holds a {type(found).__name__}; a checkpoint of Materium is expected")
     return found
 
 
@@ -185,18 +183,14 @@ def _fill(model: MateriumModel, weights: Weights, conditions: list[str]) -> None
         model.role.weight[CONDITIONS[name]] = kinds[kind]
         _condition(model, weights, name)
     for index, block in enumerate(model.layers()):
-        own = {
-            key.removeprefix(f"layers.{index}."): value
-            for key, value in weights.items()
-            if key.startswith(f"layers.{index}.")
-        }
-        q, k = (_halved(own[f"attention.w{x}.weight"], block.heads) for x in "qk")
-        block.qkv.weight.copy_(torch.cat([q, k, own["attention.wv.weight"]]))
-        block.out.weight.copy_(own["attention.wo.weight"])
-        block.up.weight.copy_(torch.cat([own["feed_forward.w1.weight"], own["feed_forward.w3.weight"]]))
-        block.down.weight.copy_(own["feed_forward.w2.weight"])
-        block.norm_in.weight.copy_(own["attention_norm.weight"])
-        block.norm_mid.weight.copy_(own["ffn_norm.weight"])
+        own = {name: weights[f"layers.{index}.{name}.weight"] for name in PARTS}
+        q, k = (_halved(own[f"attention.w{x}"], block.heads) for x in "qk")
+        block.qkv.weight.copy_(torch.cat([q, k, own["attention.wv"]]))
+        block.out.weight.copy_(own["attention.wo"])
+        block.up.weight.copy_(torch.cat([own["feed_forward.w1"], own["feed_forward.w3"]]))
+        block.down.weight.copy_(own["feed_forward.w2"])
+        block.norm_in.weight.copy_(own["attention_norm"])
+        block.norm_mid.weight.copy_(own["ffn_norm"])
 
 
 def _condition(model: MateriumModel, weights: Weights, name: str) -> None:
