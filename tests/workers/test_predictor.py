@@ -73,9 +73,10 @@ def test_nothing_in_nothing_out(predictor: CompositionPredictor) -> None:
 def test_hiding_nothing_is_predicting_and_hiding_all_tells_the_number_of_elements(
     predictor: CompositionPredictor,
 ) -> None:
-    shown = predictor.masked_predict([(formula, frozenset()) for formula in FORMULAS])
-    np.testing.assert_array_equal(shown[0], predictor.predict_arrays(FORMULAS)[0])
-    hidden, _ = predictor.masked_predict([("BaTe", frozenset({"Ba", "Te"})), ("NaCl", frozenset({"Na", "Cl"}))])
+    tokens = predictor.tokenizer.read("CsPbI3")
+    numbers, shares = np.array([tokens.numbers]), np.array([tokens.shares], dtype=np.float32)
+    np.testing.assert_array_equal(predictor.masked_predict(numbers, shares)[0], predictor.predict_arrays(["CsPbI3"])[0])
+    hidden, _ = predictor.masked_predict(np.zeros((2, 3), dtype=np.int64), np.zeros((2, 3), dtype=np.float32))
     np.testing.assert_array_equal(hidden[0], hidden[1])
 
 

@@ -12,26 +12,32 @@ from workers.predictors.table import Table
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Numbers and shares (B, T), labels (B, task) in units of each task's spread, NaN where unknown."""
+    """Numbers and shares (B, T), labels (B, task) in units of each task's spread, NaN where unknown; the table's rows
+    (B,) that they are."""
 
     numbers: Tensor
     shares: Tensor
     labels: Tensor
+    rows: Tensor
 
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
-    """Centre and spread of each task (task,), from the training split."""
+    """Centre and spread of each task (task,)."""
 
     centre: np.ndarray
     spread: np.ndarray
 
 
-def measure_scaling(table: Table) -> Scaling:
-    """Median and mean absolute deviation of each task over the training split."""
-    labels = table.labels[table.splits == 0].astype(np.float64)
-    centre = np.nanmedian(labels, axis=0)
-    return Scaling(centre, np.nanmean(np.abs(labels - centre), axis=0))
+def measure_scaling(table: Table, rows: np.ndarray) -> Scaling:
+    """Median and mean absolute deviation of each task over some rows; 0 and 1 where none is known."""
+    centre, spread = np.zeros(table.labels.shape[1]), np.ones(table.labels.shape[1])
+    for task, column in enumerate(table.labels[rows].astype(np.float64).T):
+        known = column[np.isfinite(column)]
+        if len(known) and np.ptp(known) > 0:
+            centre[task] = np.median(known)
+            spread[task] = np.abs(known - centre[task]).mean()
+    return Scaling(centre, spread)
 
 
 class Batches:
@@ -40,7 +46,7 @@ class Batches:
     def __init__(self, table: Table, scaling: Scaling, rows: np.ndarray, size: int, seed: Sequence[int]) -> None:
         self._size = size
         self._seed = list(seed)
-        lengths = (table.numbers > 0).sum(axis=1)
+        lengths = (table.shares > 0).sum(axis=1)  # an element that is unknown still has its share
         self._groups = [rows[lengths[rows] == length] for length in np.unique(lengths[rows])]
         self._lengths = [int(lengths[group[0]]) for group in self._groups]
         self._numbers = torch.from_numpy(table.numbers.astype(np.int64))
@@ -56,7 +62,7 @@ class Batches:
             self._plan, self._epoch = self._shuffle(epoch), epoch
         length, rows = self._plan[place]
         index = torch.from_numpy(rows)
-        return Batch(self._numbers[index, :length], self._shares[index, :length], self._labels[index])
+        return Batch(self._numbers[index, :length], self._shares[index, :length], self._labels[index], index)
 
     def _shuffle(self, epoch: int) -> list[tuple[int, np.ndarray]]:
         rng = np.random.default_rng([*self._seed, epoch])

@@ -1,41 +1,49 @@
-"""One stage of training: a network, a time budget, and snapshots from which it goes on after a kill."""
+"""One stage of training: a model, a budget, and snapshots from which it goes on after a kill."""
 
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from math import cos, pi
 from pathlib import Path
-from time import monotonic
-from typing import Any
+from time import monotonic, process_time
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from torch import Tensor
-from torch.nn import functional as F
+from torch import Tensor, nn
 from torch.optim import Optimizer
-
-from workers.predictors.batches import Batch, Batches
-from workers.predictors.network import Network, mask_tokens, share_class
 
 _SNAPSHOT_SECONDS = 60.0
 _WARM_UP = 0.03
 _CLIP = 1.0
+_INNER = ("blocks.", "head.0.", "projector.0.")  # matrices between states
+
+Lesson = TypeVar("Lesson")
+Taught = TypeVar("Taught", covariant=True)
+
+
+class Course(Protocol[Taught]):
+    """Batches, shuffled anew each epoch, any of which can be asked by its step."""
+
+    @property
+    def epoch_steps(self) -> int: ...
+
+    def __getitem__(self, step: int) -> Taught: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What one stage asks for; rates of learning as shares of time pass, weights of the tasks in the loss."""
+    """What one stage asks for: seconds of the processor, or a number of steps, which makes it repeatable to the bit;
+    rates of learning, from the peak to the final one as a cosine."""
 
     name: str
     seconds: float
     peak: float
     final: float
     decay: float
-    masked_rows: float
-    guess_weight: float
-    task_weights: tuple[float, ...]
     seed: int
+    steps: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,39 +54,58 @@ class Progress:
     seconds: float = 0.0
     done: bool = False
 
+    def share(self, stage: Stage) -> float:
+        """The share of the stage's budget that is spent."""
+        return self.step / stage.steps if stage.steps else self.seconds / stage.seconds
 
-def fit(network: Network, stage: Stage, batches: Batches, folder: Path, report: Callable[[Network], str]) -> None:
-    """Train a network in place until the stage's seconds are spent; goes on from a snapshot in the folder."""
-    optimizers = _optimizers(network, stage)
-    progress = _restore(network, optimizers, stage, folder)
-    begun, kept = monotonic() - progress.seconds, monotonic()
-    while progress.seconds < stage.seconds:
-        _set_rate(optimizers, stage, progress.seconds / stage.seconds)
-        loss = _step(network, optimizers, stage, batches[progress.step], progress.step)
-        progress = Progress(progress.step + 1, monotonic() - begun)
+
+@dataclass(frozen=True, slots=True)
+class Trainee(Generic[Lesson]):
+    """A model, its loss of a batch, and what can be told of its progress. Whatever the loss draws comes from the
+    generator, so that any step can be taken again."""
+
+    model: nn.Module
+    objective: Callable[[Lesson, torch.Generator], Tensor]
+    report: Callable[[], str]
+
+
+def fit(trainee: Trainee[Lesson], stage: Stage, batches: Course[Lesson], folder: Path) -> None:
+    """Train a model in place until the stage's budget is spent; goes on from a snapshot in the folder."""
+    optimizers = make_optimizers(trainee.model, stage.peak, stage.decay)
+    progress = _restore(trainee.model, optimizers, stage, folder)
+    on_processor = next(trainee.model.parameters()).device.type == "cpu"
+    clock = process_time if on_processor else monotonic  # what else runs on a processor does not shorten a training
+    begun, kept = clock() - progress.seconds, monotonic()
+    trainee.model.train()
+    while progress.share(stage) < 1:
+        _set_rate(optimizers, stage, progress.share(stage))
+        generator = torch.Generator().manual_seed(stage.seed * 1_000_003 + progress.step)
+        loss = take_step(trainee, optimizers, batches[progress.step], generator)
+        progress = Progress(progress.step + 1, clock() - begun)
         if monotonic() - kept > _SNAPSHOT_SECONDS:
-            _save(network, optimizers, stage, progress, folder)
+            _save(trainee.model, optimizers, stage, progress, folder)
             epochs = progress.step / batches.epoch_steps
-            passed = f"{progress.seconds:.0f} s, {epochs:.2f} epochs, loss {loss:.3f}"
-            print(f"{stage.name} {passed}, {report(network)}", flush=True)
+            passed = f"{progress.seconds:.0f} s, {progress.share(stage):.0%}, {epochs:.2f} epochs, loss {loss:.3f}"
+            print(f"{stage.name} {passed}, {trainee.report()}", flush=True)
             kept = monotonic()
     if not progress.done:
-        _save(network, optimizers, stage, replace(progress, done=True), folder)
-        print(f"{stage.name} done, step {progress.step}, {report(network)}", flush=True)
+        _save(trainee.model, optimizers, stage, replace(progress, done=True), folder)
+        print(f"{stage.name} done, step {progress.step}, {progress.seconds:.0f} s, {trainee.report()}", flush=True)
 
 
-def _optimizers(network: Network, stage: Stage) -> list[Optimizer]:
+def make_optimizers(model: nn.Module, peak: float, decay: float) -> list[Optimizer]:
     """Muon (K. Jordan et al., 2024) for the matrices between states, AdamW for the rest.
 
     With the steps that a laptop's CPU can make, AdamW alone ends at errors a third larger.
     """
-    inner = [x for name, x in network.named_parameters() if x.ndim == 2 and name.startswith(("blocks.", "head.0."))]
+    named = dict(model.named_parameters())
+    inner = [x for name, x in named.items() if x.ndim == 2 and name.removeprefix("network.").startswith(_INNER)]
     chosen = {id(parameter) for parameter in inner}
-    outer = [parameter for parameter in network.parameters() if id(parameter) not in chosen]
-    return [
-        torch.optim.Muon(inner, lr=stage.peak, weight_decay=stage.decay, adjust_lr_fn="match_rms_adamw"),
-        torch.optim.AdamW(outer, lr=stage.peak, weight_decay=0.0, betas=(0.9, 0.98), fused=True),
-    ]
+    outer = [parameter for parameter in named.values() if id(parameter) not in chosen]
+    adam = torch.optim.AdamW(outer, lr=peak, weight_decay=0.0, betas=(0.9, 0.98), fused=True)
+    if not inner:
+        return [adam]
+    return [torch.optim.Muon(inner, lr=peak, weight_decay=decay, adjust_lr_fn="match_rms_adamw"), adam]
 
 
 def _set_rate(optimizers: list[Optimizer], stage: Stage, passed: float) -> None:
@@ -89,54 +116,24 @@ def _set_rate(optimizers: list[Optimizer], stage: Stage, passed: float) -> None:
             group["lr"] = warm * (stage.final + (stage.peak - stage.final) * cosine)
 
 
-def _step(network: Network, optimizers: list[Optimizer], stage: Stage, batch: Batch, step: int) -> float:
-    device = network.table.device
-    generator = torch.Generator().manual_seed(stage.seed * 1_000_003 + step)
-    rows = torch.rand(len(batch.numbers), 1, generator=generator)
-    rate = torch.rand(len(batch.numbers), 1, generator=generator)
-    rate = torch.where(rows < stage.masked_rows, rate, 0.0)
-    numbers, shares = (hidden.to(device) for hidden in mask_tokens(batch.numbers, batch.shares, rate, generator))
-    batch = Batch(batch.numbers.to(device), batch.shares.to(device), batch.labels.to(device))
+def take_step(
+    trainee: Trainee[Lesson], optimizers: list[Optimizer], lesson: Lesson, generator: torch.Generator
+) -> float:
+    """One step of learning from one batch; returns its loss."""
+    device = next(trainee.model.parameters()).device
     with torch.autocast(device.type, torch.bfloat16):
-        states = network.encode(numbers, shares)
-        medians, scales = network.read(states, shares)
-        loss = property_loss(medians, scales, batch.labels, torch.tensor(stage.task_weights, device=device))
-        if stage.guess_weight:
-            loss = loss + stage.guess_weight * guess_loss(network.guess(states), batch, numbers, shares)
+        loss = trainee.objective(lesson, generator)
     for optimizer in optimizers:
         optimizer.zero_grad()
     torch.autograd.backward(loss)
-    torch.nn.utils.clip_grad_norm_(network.parameters(), _CLIP)
+    torch.nn.utils.clip_grad_norm_(trainee.model.parameters(), _CLIP)
     for optimizer in optimizers:
         optimizer.step()
-    return loss.item()
+    return float(loss.item())
 
 
-def property_loss(medians: Tensor, scales: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-    """Absolute error, plus the Laplace likelihood of the scale alone, averaged over known labels.
-
-    The likelihood sees the error as a constant: a joint likelihood would neglect what is hard to predict.
-    """
-    known = labels.isfinite()
-    errors = (medians - torch.where(known, labels, 0.0)).abs()
-    likelihood = errors.detach() * torch.exp(-scales) + scales
-    losses = torch.where(known, errors + 0.2 * likelihood, 0.0)
-    return (losses.sum(0) / known.sum(0).clamp(min=16) * weights).sum()
-
-
-def guess_loss(logits: tuple[Tensor, Tensor], batch: Batch, numbers: Tensor, shares: Tensor) -> Tensor:
-    """Cross-entropy of the hidden elements and of the hidden shares."""
-    total = torch.zeros((), device=numbers.device)
-    for guessed, hidden, truth in (
-        (logits[0], numbers != batch.numbers, batch.numbers),
-        (logits[1], shares != batch.shares, share_class(batch.shares)),
-    ):
-        total = total + F.cross_entropy(guessed[hidden], truth[hidden], reduction="sum") / hidden.sum().clamp(min=1)
-    return total
-
-
-def _save(network: Network, optimizers: list[Optimizer], stage: Stage, progress: Progress, folder: Path) -> None:
-    arrays = {f"network.{name}": value.contiguous() for name, value in network.state_dict().items()}
+def _save(model: nn.Module, optimizers: list[Optimizer], stage: Stage, progress: Progress, folder: Path) -> None:
+    arrays = {f"model.{name}": value.contiguous() for name, value in model.state_dict().items()}
     for place, optimizer in enumerate(optimizers):
         for number, state in optimizer.state_dict()["state"].items():
             arrays |= {f"optimizer.{place}.{number}.{name}": value for name, value in state.items()}
@@ -145,20 +142,24 @@ def _save(network: Network, optimizers: list[Optimizer], stage: Stage, progress:
     partial.replace(folder / f"{stage.name}.safetensors")  # a kill while writing leaves the old snapshot
 
 
-def _restore(network: Network, optimizers: list[Optimizer], stage: Stage, folder: Path) -> Progress:
+def _restore(model: nn.Module, optimizers: list[Optimizer], stage: Stage, folder: Path) -> Progress:
     path = folder / f"{stage.name}.safetensors"
     if not path.is_file():
         return Progress()
-    arrays = load_file(path)
-    network.load_state_dict({name[8:]: value for name, value in arrays.items() if name.startswith("network.")})
+    model.load_state_dict(weights_of(path))
     states: list[dict[int, dict[str, Tensor]]] = [{} for _ in optimizers]
-    for name, value in arrays.items():
+    for name, value in load_file(path).items():
         if name.startswith("optimizer."):
             _, place, number, key = name.split(".")
             states[int(place)].setdefault(int(number), {})[key] = value
     for optimizer, state in zip(optimizers, states, strict=True):
         optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     return Progress(**_about(path))
+
+
+def weights_of(path: Path) -> dict[str, Tensor]:
+    """A snapshot's weights by name."""
+    return {name[6:]: value for name, value in load_file(path).items() if name.startswith("model.")}
 
 
 def spent(path: Path) -> float:

@@ -10,10 +10,16 @@ import pyarrow.parquet as pq
 from workers.compositions import SUPPORTED
 from workers.errors import InvalidFormula
 from workers.predictors.elements import element_table
-from workers.predictors.table import LABELS, LONGEST, MASK, SPLITS, TASKS, Table
+from workers.predictors.table import LONGEST, MASK, SPLITS, TASKS, Table
 from workers.predictors.tokens import identity, read_amounts, split_of
 
 _RAREST = 20  # compositions of the training split that an element must occur in to be known
+_OQMD = ("oqmd_gap", "oqmd_enthalpy", "oqmd_volume")
+_OF_GROUND_STATES = {
+    "matbench_mp_gap": "band_gap",
+    "matbench_log_kvrh": "log_bulk_modulus",
+    "matbench_log_gvrh": "log_shear_modulus",
+}
 _RANGE = {"oqmd_enthalpy": (-6.0, 6.0), "oqmd_volume": (3.0, 100.0), "decomposition_energy": (-0.5, 2.0)}
 
 
@@ -53,11 +59,12 @@ class _Rows:
 def gather(data: Path) -> Table:
     """All compositions of the data folder with their labels.
 
-    A label belongs to the ground state: the lowest formation energy among polymorphs, and that polymorph's gap.
+    A label belongs to the ground state: the lowest formation energy among polymorphs, and that polymorph's gap
+    and moduli.
     """
     rows = _Rows()
     _formation(rows, data)
-    _gaps(rows, data)
+    _ground_states(rows, data)
     _stability(rows, data)
     _oqmd(rows, data)
     for name in ("mp2025_formulas", "mp20"):
@@ -76,19 +83,20 @@ def _formation(rows: _Rows, data: Path) -> None:
         rows.lowest(rows.add(str(formula)), "formation_energy_per_atom", float(str(energy)))
 
 
-def _gaps(rows: _Rows, data: Path) -> None:
-    """The gap of the polymorph of lowest formation energy; the two tables share cell formula and space group."""
+def _ground_states(rows: _Rows, data: Path) -> None:
+    """Labels of the polymorph of lowest formation energy; the tables share cell formula and space group."""
     energies: dict[tuple[object, object], float] = {}
     for formula, group, energy in _read(data, "matbench_mp_e_form", "composition", "spacegroup_number", "target"):
         energies[formula, group] = min(energies.get((formula, group), np.inf), float(str(energy)))
-    best: dict[str, tuple[float, float]] = {}
-    for formula, group, gap in _read(data, "matbench_mp_gap", "composition", "spacegroup_number", "target"):
-        name = rows.add(str(formula))
-        if name is not None:
-            found = energies.get((formula, group), np.inf), float(str(gap))
-            best[name] = min(best.get(name, found), found)
-    for name, (_, gap) in best.items():
-        rows.labels[name]["band_gap"] = gap
+    for table, task in _OF_GROUND_STATES.items():
+        best: dict[str, tuple[float, float]] = {}
+        for formula, group, value in _read(data, table, "composition", "spacegroup_number", "target"):
+            name = rows.add(str(formula))
+            if name is not None:
+                found = energies.get((formula, group), np.inf), float(str(value))
+                best[name] = min(best.get(name, found), found)
+        for name, (_, value) in best.items():
+            rows.labels[name][task] = value
 
 
 def _stability(rows: _Rows, data: Path) -> None:
@@ -103,7 +111,7 @@ def _oqmd(rows: _Rows, data: Path) -> None:
     columns = ("formula", "bandgap", "formation_enthalpy", "volume_per_atom")
     for formula, *values in _read(data, "oqmd_composition", *columns):
         name = rows.add(str(formula))
-        for task, value in zip(TASKS[LABELS:], values, strict=True):
+        for task, value in zip(_OQMD, values, strict=True):
             rows.lowest(name, task, float(str(value)) if value is not None else float("nan"))
 
 
@@ -123,7 +131,8 @@ def _table(rows: _Rows) -> Table:
         numbers[row, : len(ordered)] = [number[symbol] for symbol in ordered]
         shares[row, : len(ordered)] = [amounts[symbol] / total for symbol in ordered]
         labels[row] = [rows.labels[names[place]].get(task, np.nan) for task in TASKS]
-    return Table(elements, element_table(elements).astype(np.float32), numbers, shares, labels, splits[known])
+    kept = np.array(names)[known]
+    return Table(elements, element_table(elements).astype(np.float32), numbers, shares, labels, splits[known], kept)
 
 
 def _vocabulary(rows: _Rows, names: list[str], splits: np.ndarray) -> tuple[str, ...]:

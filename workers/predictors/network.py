@@ -112,8 +112,7 @@ class Network(nn.Module):
 
     def read(self, states: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
         """Medians and logarithms of the Laplace scales (B, task), in units of each task's spread."""
-        mean = (states[:, 1:] * shares.unsqueeze(-1)).sum(dim=1)  # an unknown share weighs nothing
-        medians, scales = self.head(torch.cat((states[:, 0], mean), dim=-1)).float().chunk(2, dim=-1)
+        medians, scales = self.head(summarise(states, shares)).float().chunk(2, dim=-1)
         return medians, scales.clamp(-5.0, 3.0)
 
     def guess(self, states: Tensor) -> tuple[Tensor, Tensor]:
@@ -122,6 +121,12 @@ class Network(nn.Module):
 
     def forward(self, numbers: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
         return self.read(self.encode(numbers, shares), shares)
+
+
+def summarise(states: Tensor, shares: Tensor) -> Tensor:
+    """What the network makes of a formula (B, 2C): the summary's state, and the mean of the tokens' states."""
+    mean = (states[:, 1:] * shares.unsqueeze(-1)).sum(dim=1)  # an unknown share weighs nothing
+    return torch.cat((states[:, 0], mean), dim=-1)
 
 
 def share_class(shares: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from workers.cards import Card
 from workers.errors import InvalidFormula
+from workers.predictors.calibration import Recalibration
 from workers.predictors.network import Network, NetworkConfig
 from workers.predictors.table import LABELS, MASK
 from workers.predictors.tokens import Tokenizer, Tokens, read_amounts
@@ -69,11 +70,15 @@ class CompositionPredictor:
     Formulas are gathered by their own number of elements and computed in tiles of one fixed shape.
     """
 
+    properties = PROPERTIES
+
     def __init__(self, card: Card, arrays: Mapping[str, np.ndarray], device: str) -> None:
         self.card = card
         self.device = torch.device(device)
         config: Any = card.config
         self.tokenizer = Tokenizer(config["elements"], config["longest"])
+        shapes = config.get("shapes", {}).items()
+        self._shapes = {name: Recalibration.from_json(shape) for name, shape in shapes}
         self._ensemble = Ensemble(NetworkConfig(**config["network"]), _members(arrays)).to(self.device).eval()
         self._ensemble.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in arrays.items()})
 
@@ -96,10 +101,23 @@ class CompositionPredictor:
         """Values and standard deviations (n, property) in the order of PROPERTIES; raises InvalidFormula."""
         return self._compute([self.tokenizer.read(formula) for formula in formulas])
 
-    def masked_predict(self, requests: Sequence[tuple[str, frozenset[str]]]) -> tuple[np.ndarray, np.ndarray]:
-        """As predict_arrays, with some elements of each formula hidden, amount and all; raises InvalidFormula."""
-        tokens = {formula: self.tokenizer.read(formula) for formula, _ in requests}
-        return self._compute([_hide(tokens[formula], absent) for formula, absent in requests])
+    def chances(self, formulas: Sequence[str], property: str, low: float, high: float) -> np.ndarray:
+        """Probabilities (n,) that a property lies from low to high; raises InvalidFormula, and ValueError where the
+        checkpoint knows no shape of the property's errors."""
+        if property not in self._shapes:
+            raise ValueError(f"{property=}: the errors' shape is known of {', '.join(self._shapes) or 'none'}")
+        column = PROPERTIES.index(property)
+        values, stds = (array[:, column] for array in self.predict_arrays(formulas))
+        return self._shapes[property].between(low, high, values, stds)
+
+    def masked_predict(self, numbers: np.ndarray, shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Values and standard deviations (n, property) of tokens (n, T), hidden where MASK or 0.0 stands."""
+        values = np.empty((len(numbers), len(PROPERTIES)))
+        stds = np.empty_like(values)
+        for start in range(0, len(numbers), self.card.tile):
+            part = slice(start, start + self.card.tile)
+            values[part], stds[part] = self._tile(numbers[part], shares[part])
+        return values, stds
 
     def _compute(self, tokens: Sequence[Tokens]) -> tuple[np.ndarray, np.ndarray]:
         lengths = np.array([len(item.numbers) for item in tokens], dtype=np.int64)
@@ -107,26 +125,20 @@ class CompositionPredictor:
         stds = np.empty_like(values)
         for length in np.unique(lengths):
             rows = np.flatnonzero(lengths == length)
-            for start in range(0, len(rows), self.card.tile):
-                part = rows[start : start + self.card.tile]
-                values[part], stds[part] = self._tile([tokens[row] for row in part], int(length))
+            mine = [tokens[row] for row in rows.tolist()]
+            numbers = np.array([item.numbers for item in mine], dtype=np.int64)
+            shares = np.array([item.shares for item in mine], dtype=np.float32)
+            values[rows], stds[rows] = self.masked_predict(numbers, shares)
         return values, stds
 
     @torch.inference_mode()
-    def _tile(self, tokens: Sequence[Tokens], length: int) -> tuple[np.ndarray, np.ndarray]:
+    def _tile(self, known: np.ndarray, amounts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        count, length = known.shape
         numbers = torch.full((self.card.tile, length), MASK, dtype=torch.int64)
         shares = torch.zeros((self.card.tile, length), dtype=torch.float32)
-        numbers[: len(tokens)] = torch.tensor([item.numbers for item in tokens])
-        shares[: len(tokens)] = torch.tensor([item.shares for item in tokens])
+        numbers[:count], shares[:count] = torch.from_numpy(known), torch.from_numpy(amounts)
         values, stds = self._ensemble(numbers.to(self.device), shares.to(self.device))
-        return values[: len(tokens)].cpu().numpy(), stds[: len(tokens)].cpu().numpy()
-
-
-def _hide(tokens: Tokens, absent: frozenset[str]) -> Tokens:
-    present = [symbol not in absent for symbol in tokens.elements]
-    numbers = tuple(number if shown else MASK for number, shown in zip(tokens.numbers, present, strict=True))
-    shares = tuple(share if shown else 0.0 for share, shown in zip(tokens.shares, present, strict=True))
-    return Tokens(tokens.elements, numbers, shares)
+        return values[:count].cpu().numpy(), stds[:count].cpu().numpy()
 
 
 def _members(arrays: Mapping[str, np.ndarray]) -> int:

@@ -5,19 +5,23 @@ from pathlib import Path
 
 import numpy as np
 
-TASKS = ("band_gap", "formation_energy_per_atom", "decomposition_energy", "oqmd_gap", "oqmd_enthalpy", "oqmd_volume")
+TASKS = (
+    "band_gap", "formation_energy_per_atom", "decomposition_energy", "oqmd_gap", "oqmd_enthalpy", "oqmd_volume",
+    "log_bulk_modulus", "log_shear_modulus",
+)  # fmt: skip
 LABELS = 3  # the first tasks are those of the Materials Project, which the predictor answers; the others help it learn
 SPLITS = ("train", "val", "test")
-LONGEST = 8
+LONGEST = 16
 MASK = 0  # the number of an unknown element; the share 0.0 is an unknown amount
-_ARRAYS = ("features", "numbers", "shares", "labels", "splits")
+_ARRAYS = ("features", "numbers", "shares", "labels", "splits", "names")
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
     """Tokens (n, LONGEST) padded with MASK, labels (n, task) with NaN where unknown, split numbers (n,).
 
-    `elements` is the vocabulary, `features` (element, property) its elemental properties.
+    `elements` is the vocabulary, `features` (element, property) its elemental properties, `names` (n,) the identities
+    of the compositions.
     """
 
     elements: tuple[str, ...]
@@ -26,6 +30,7 @@ class Table:
     shares: np.ndarray
     labels: np.ndarray
     splits: np.ndarray
+    names: np.ndarray
 
     def save(self, path: Path) -> None:
         """Write all arrays to one file."""

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from hashlib import blake2b
 
 from workers.compositions import parse_formula
@@ -66,6 +67,15 @@ def identity(shares: Mapping[str, float]) -> str:
     """One text for one composition, whatever the spelling, scale or order of its formula."""
     total = sum(shares.values())
     return " ".join(f"{symbol}{shares[symbol] / total:.6f}" for symbol in sorted(shares))
+
+
+@cache
+def name_of(formula: str) -> str:
+    """The identity of a published formula, empty where it spells no composition."""
+    try:
+        return identity(read_amounts(formula.replace(" ", "")))
+    except InvalidFormula:
+        return ""
 
 
 def split_of(name: str) -> str:
