@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 
 from api.bad_lines import bad_lines
 from api.connection import connected, opened, settings_for
+from api.figure_files import Plot, figure_options
 from api.formats import dumps
 from api.lazy_group import load
 from api.options import database_option, id_argument, json_option
@@ -18,10 +19,13 @@ from api.runs import interruptible, run_to_end, write_results
 from api.tables import plain_table, printed
 from storage.campaigns import Campaign, list_campaigns, read_campaign
 from storage.engine import reading
+from storage.explanations import read_explanations
 from storage.failures import count_failures
 from storage.funnels import funnel
 from storage.sources import source_counts
 from storage.states import CampaignState
+from workers.errors import UserError
+from workers.summaries import summarise
 
 SHOWN_FAILURES = 10
 
@@ -103,15 +107,29 @@ def resume(campaign_id: int, as_json: bool, url: str | None) -> None:
             run_to_end(settings, engine, entry, as_json)
 
 
-@campaign.command(epilog="\b\nExample: sluice campaign report 1")
+@campaign.command(epilog="\b\nExample: sluice campaign report 1 --plot pairs.svg --figure periodic-table")
 @id_argument
+@figure_options("network", "bars", "periodic-table")
 @json_option
 @database_option
-def report(campaign_id: int, as_json: bool, url: str | None) -> None:
-    """The ranked table once more."""
+def report(campaign_id: int, plot: Plot | None, as_json: bool, url: str | None) -> None:
+    """The ranked table once more, and what the explanations of its candidates say together."""
     settings = settings_for(url)
     with opened(url) as engine:
+        if plot is not None:
+            _plot(engine, campaign_id, plot)
         write_results(settings, engine, campaign_id, as_json)
+
+
+def _plot(engine: Engine, campaign_id: int, plot: Plot) -> None:
+    with reading(engine) as session:
+        read_campaign(session, campaign_id)
+        summaries = summarise(read_explanations(session, campaign_id))
+    if not summaries:
+        raise UserError(
+            f"--plot {plot.path}: campaign {campaign_id} has no explanations; a spec's [explain] makes them"
+        )
+    load("api.figures:plot_summary")(summaries[0], plot)
 
 
 def _move(engine: Engine, campaign_id: int, to: CampaignState, path: str) -> None:

@@ -1,12 +1,15 @@
 """Predictions and explanations of a few formulas, computed in this process without database, queue or actors."""
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 from workers.composition_models import CompositionModel
 from workers.errors import CheckpointError, UserError
-from workers.explanations import Explanation, Index
+from workers.explanations import Explanation, Question
 from workers.models import Refused, load_model
 from workers.properties import Predicted
+
+Answer = TypeVar("Answer")
 
 DEVICE = "cpu"
 PREDICTOR = "composition-predictor"
@@ -18,10 +21,10 @@ def predict(formulas: Sequence[str], model: str) -> list[Predicted]:
     return [_taken(formula, answer) for formula, answer in zip(formulas, answers, strict=True)]
 
 
-def explain(formula: str, prop: str, index: Index, order: int) -> Explanation:
-    """What the elements of a formula add to the prediction of a property; raises UserError."""
-    (explanation,) = _predictor(PREDICTOR).explain([formula], prop, index, order)
-    return explanation
+def explain(formula: str, question: Question) -> Explanation:
+    """What the players of a formula add to the prediction of a property; raises UserError."""
+    (answer,) = _predictor(PREDICTOR).explain([formula], question)
+    return _taken(formula, answer)
 
 
 def _predictor(name: str) -> CompositionModel:
@@ -34,7 +37,7 @@ def _predictor(name: str) -> CompositionModel:
     return model
 
 
-def _taken(formula: str, answer: Predicted | Refused) -> Predicted:
+def _taken(formula: str, answer: Answer | Refused) -> Answer:
     if isinstance(answer, Refused):
         raise UserError(f"formula {formula!r}: {answer.reason}")
     return answer

@@ -32,11 +32,24 @@ def bars(explanation: Mapping[str, Any]) -> Table:
     table.add_column(no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
     table.add_column(no_wrap=True)
-    table.add_row("baseline", plain(explanation["baseline"], 3), "")
+    table.add_column(no_wrap=True)
+    table.add_row("baseline", plain(explanation["baseline"], 3), "", "")
+    errors = _errors(explanation)
     for players, amount in interactions:
-        table.add_row(" × ".join(players), f"{amount:+.3f}", _bar(amount, largest))
-    table.add_row("prediction", plain(explanation["value"], 3), "")
+        error = f"± {errors[tuple(players)]:.3f}" if errors else ""
+        table.add_row(" × ".join(players), f"{amount:+.3f}", error, _bar(amount, largest))
+    table.add_row("prediction", plain(explanation["value"], 3), "", "")
+    if errors:
+        table.caption = f"estimated from {explanation['budget']:,} coalitions; ± is one standard error"
+        table.caption_justify = "left"
     return table
+
+
+def _errors(explanation: Mapping[str, Any]) -> dict[tuple[str, ...], float]:
+    """The standard errors of an estimate by players; nothing for what is exact."""
+    errors = explanation.get("errors") or ()
+    sets = [tuple(players) for players, _ in explanation["interactions"]]
+    return dict(zip(sets, errors, strict=True)) if errors else {}
 
 
 def _strongest_first(explanation: Mapping[str, Any]) -> list[tuple[Sequence[str], float]]:

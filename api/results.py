@@ -9,28 +9,33 @@ from rich.table import Table
 from rich.text import Text
 from sqlalchemy.orm import Session
 
+from api.mean_interactions import mean_interactions
 from api.numbers import UNKNOWN, counted, duration, group_symbol, measured
 from api.reasons import main_reason
 from api.tables import heading, plain_table
 from storage.campaigns import Campaign, read_campaign
+from storage.explanations import read_explanations
 from storage.funnels import ENDS, StageReport, funnel
 from storage.profiles import Profile, read_profile
 from storage.queries import Query, query
 from storage.sources import SourceCounts, source_counts
 from storage.states import StageName
 from workers.properties import structure_name
+from workers.summaries import Summary, summarise
 
 RANKED = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """A campaign at its end, or as far as it is; the profiles are the best candidates by score."""
+    """A campaign at its end, or as far as it is; the profiles are the best candidates by score, the summaries those of
+    all its explanations."""
 
     campaign: Campaign
     source: SourceCounts
     stages: tuple[StageReport, ...]
     best: tuple[Profile, ...]
+    summaries: tuple[Summary, ...]
 
 
 def read_results(session: Session, campaign_id: int, limit: int = RANKED) -> Results:
@@ -41,12 +46,14 @@ def read_results(session: Session, campaign_id: int, limit: int = RANKED) -> Res
         source=source_counts(session, campaign_id),
         stages=tuple(funnel(session, campaign_id)),
         best=tuple(read_profile(session, row["formula"], campaign_id) for row in rows),
+        summaries=summarise(read_explanations(session, campaign_id)),
     )
 
 
 def results_view(results: Results, database: str, words: Sequence[str]) -> Group:
     """Results for people; `words` name the database to the next commands."""
     parts: list[RenderableType] = [_ranking(results.best)] if results.best else [Text("no candidate survived")]
+    parts += [part for summary in results.summaries for part in (Text(), mean_interactions(summary))]
     parts += [Text(), stage_table(results.stages, results.source), Text()]
     parts += [Text(f"campaign {results.campaign.id} is {results.campaign.state}, kept in {database}; try next:")]
     return Group(*parts, *(Text(f"  {line}") for line in next_commands(results, words)))
@@ -63,6 +70,7 @@ def results_json(results: Results, database: str) -> dict[str, Any]:
         "source": asdict(results.source),
         "stages": [stage_json(report) for report in results.stages],
         "candidates": [asdict(profile) | {"main_reason": reason_of(profile)} for profile in results.best],
+        "interactions": [asdict(summary) for summary in results.summaries],
     }
 
 

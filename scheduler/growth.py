@@ -14,7 +14,7 @@ from storage.sources import source_counts
 from storage.stages import Stage
 from storage.states import StageName
 
-SIZES: dict[StageName, int] = {StageName.PREDICT: 1024, StageName.CSP: 4, StageName.JUDGE: 8, StageName.EXPLAIN: 2}
+SIZES: dict[StageName, int] = {StageName.PREDICT: 1024, StageName.CSP: 4, StageName.JUDGE: 8, StageName.EXPLAIN: 32}
 
 
 @dataclass(frozen=True, slots=True)

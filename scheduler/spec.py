@@ -11,6 +11,7 @@ from scheduler.errors import InvalidSpec
 from scheduler.flow import Role
 from storage.states import StageName
 from workers.errors import UserError
+from workers.explanations import BUDGET, MOST_COALITIONS, ORDERS, Index, Players
 from workers.filters import contradiction, parse_filter, properties_of
 from workers.generator.conditions import BY_NAME
 from workers.generator.conditions import check as check_condition
@@ -123,12 +124,18 @@ class JudgeStage(Table):
 
 
 class ExplainStage(Table):
-    """Which elements make the prediction, for the best `top`."""
+    """Which elements make the prediction, for the best `top`.
+
+    A formula with fewer players than `order` has all its sets of players explained. A formula with more coalitions than
+    `budget` is estimated from so many, or from the least that its order needs.
+    """
 
     top: Annotated[int, Field(ge=0)] = 10
     property: Literal["band_gap", "formation_energy_per_atom", "e_above_hull"] = "band_gap"
-    index: Literal["k-SII"] = "k-SII"
-    order: Annotated[int, Field(ge=1, le=2)] = 2
+    index: Index = "k-SII"
+    order: Annotated[int, Field(ge=ORDERS.start, lt=ORDERS.stop)] = 2
+    players: Players = "elements"
+    budget: Annotated[int, Field(ge=1, le=MOST_COALITIONS)] = BUDGET
 
 
 class CampaignSpec(Table):

@@ -236,7 +236,8 @@ class StructureTable(Table):
 
 
 class ExplanationTable(Table):
-    """Why a model predicts a value: the baseline and what sets of elements add to it."""
+    """Why a model predicts a value: the baseline and what sets of players add to it; an estimate also has a budget of
+    coalitions, and one standard error for each set."""
 
     __tablename__ = "explanation"
 
@@ -247,6 +248,9 @@ class ExplanationTable(Table):
     baseline: Mapped[Number]
     value: Mapped[Number]
     interactions: Mapped[Json]
+    players: Mapped[Text]
+    budget: Mapped[OptionalCount]
+    errors: Mapped[OptionalJson]
 
 
 class FailureTable(Table):

@@ -6,7 +6,7 @@ import numpy as np
 
 from workers.cards import Card
 from workers.explainer import explain
-from workers.explanations import Explanation, Index
+from workers.explanations import Explanation, Question
 from workers.models import Refused, accepted
 from workers.predictors.predictor import CompositionPredictor
 from workers.properties import Predicted
@@ -24,6 +24,8 @@ class CompositionModel:
         answers = iter(self._predictor.predict(accepted(formulas, refusals)))
         return [next(answers) if refusal is None else Refused(refusal) for refusal in refusals]
 
-    def explain(self, formulas: Sequence[str], property: str, index: Index, order: int) -> list[Explanation]:
-        """Which elements make the prediction."""
-        return explain(self._predictor, formulas, property, index, order)
+    def explain(self, formulas: Sequence[str], question: Question) -> list[Explanation | Refused]:
+        """Which elements make the prediction, or why a formula is not taken; all formulas are one batch."""
+        refusals = [self._predictor.unsupported(formula) for formula in formulas]
+        answers = iter(explain(self._predictor, accepted(formulas, refusals), question))
+        return [next(answers) if refusal is None else Refused(refusal) for refusal in refusals]

@@ -43,3 +43,7 @@ class CheckpointError(SluiceError):
 
 class InvalidCondition(UserError):
     """condition {0}: {1}"""
+
+
+class InvalidQuestion(UserError):
+    """explanation: {0}"""

@@ -12,8 +12,11 @@ from scheduler.stages.outcome import Order, Outcome, count, failure
 from storage.explanations import NewExplanation, record_explanations
 from storage.failures import record_failures
 from storage.hashes import digest_rows
-from workers.explanations import Explanation
+from workers.explanations import Explanation, Question
+from workers.models import Refused
 from workers.pool import Failure
+
+BATCH = 32  # formulas
 
 
 def load(session: Session, order: Order) -> list[str]:
@@ -24,11 +27,15 @@ def load(session: Session, order: Order) -> list[str]:
 def compute(order: Order, formulas: list[str], models: Models) -> Outcome:
     """An explanation of each formula."""
     explain = order.spec.explain or ExplainStage()
-    options = {"property": explain.property, "index": explain.index, "order": explain.order}
-    answers = models.ask(Ask(Role.COMPOSITION, "explain", 1, options), formulas)
+    question = Question(
+        explain.property, explain.index, explain.order, explain.players, explain.budget, seed=order.seed
+    )
+    # One batch: all coalitions of all its formulas share the predictor's tiles.
+    answers = models.ask(Ask(Role.COMPOSITION, "explain", BATCH, {"question": question}), formulas)
     pairs = list(zip(formulas, answers, strict=True))
-    failures = tuple(failure(order, formula, answer) for formula, answer in pairs if isinstance(answer, Failure))
-    rows = [_row(cast(Explanation, answer)) for _, answer in pairs if not isinstance(answer, Failure)]
+    none = Refused | Failure
+    failures = tuple(failure(order, formula, answer) for formula, answer in pairs if isinstance(answer, none))
+    rows = [_row(cast(Explanation, answer)) for _, answer in pairs if not isinstance(answer, none)]
     digest = digest_rows((row.formula, row.property, row.baseline, row.value, row.interactions) for row in rows)
     return Outcome(count(len(formulas), len(rows), failures), digest, failures, {"explanations": rows})
 
@@ -49,4 +56,7 @@ def _row(answer: Explanation) -> NewExplanation:
         baseline=answer.baseline,
         value=answer.value,
         interactions=[(list(players), number) for players, number in answer.interactions],
+        players=answer.players,
+        budget=answer.budget,
+        errors=answer.errors,
     )

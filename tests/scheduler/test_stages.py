@@ -14,7 +14,7 @@ from storage.chunks import Chunk
 from storage.states import ChunkState, StageName
 from storage.structures import NewStructure
 from workers.crystals import Crystal
-from workers.explanations import Explanation
+from workers.explanations import Explanation, Question
 from workers.generator.requests import CrystalRequest, Generated
 from workers.models import Refused
 from workers.pool import Failure
@@ -45,6 +45,7 @@ class Chemists:
     def __init__(self, answers: Mapping[str, object] | None = None) -> None:
         self.answers = answers or {}
         self.asked: list[tuple[Role, str, int]] = []
+        self.questions: list[Question] = []
 
     def warm(self, role: Role) -> None:
         pass
@@ -57,9 +58,11 @@ class Chemists:
     def predict(self, item: object) -> object:
         return self.answers["crystal" if isinstance(item, Crystal) else str(item)]
 
-    def explain(self, formula: str, property: str, index: str, order: int) -> object:
+    def explain(self, formula: str, question: Question) -> object:
         parts = ((("Cu",), 0.2), (("S",), 0.3))
-        return self.answers.get(formula) or Explanation(formula, property, index, order, 1.0, 1.5, parts)
+        self.questions.append(question)
+        known = (question.property, question.index, question.order)
+        return self.answers.get(formula) or Explanation(formula, *known, 1.0, 1.5, parts)
 
     def generate(self, request: CrystalRequest) -> object:
         """A cube whose edge is the seed's, flawed or the same again as the formula says."""
@@ -235,9 +238,17 @@ def test_judge_counts_every_crystal() -> None:
 
 def test_explain_keeps_what_was_asked_and_what_failed() -> None:
     asked = order(StageName.EXPLAIN, explain={"property": "e_above_hull", "order": 1})
-    answers = {"CuF": Failure("ValueError: no")}
-    outcome = explain.compute(asked, ["CuS", "CuF"], Chemists(answers))  # type: ignore[arg-type]
+    answers = {"CuF": Failure("ValueError: no"), "XeF2": Refused("element Xe is unknown")}
+    outcome = explain.compute(asked, ["CuS", "CuF", "XeF2"], Chemists(answers))  # type: ignore[arg-type]
     [row] = outcome.rows["explanations"]
     assert (row.formula, row.property, row.order) == ("CuS", "e_above_hull", 1)  # type: ignore[attr-defined]
     assert row.baseline + sum(n for _, n in row.interactions) == pytest.approx(row.value)  # type: ignore[attr-defined]
-    assert (outcome.counts.survived, outcome.counts.failed) == (1, 1)
+    assert (outcome.counts.survived, outcome.counts.failed, outcome.counts.invalid) == (1, 1, 1)
+
+
+def test_explain_asks_what_the_spec_says_of_the_whole_chunk_at_once() -> None:
+    tables = {"property": "e_above_hull", "index": "STII", "order": 3, "players": "tokens", "budget": 8192}
+    models = Chemists()
+    explain.compute(order(StageName.EXPLAIN, explain=tables), ["CuS", "Cu2S"], models)  # type: ignore[arg-type]
+    assert models.asked == [(Role.COMPOSITION, "explain", 2)]
+    assert set(models.questions) == {Question("e_above_hull", "STII", 3, "tokens", 8192, seed=3)}

@@ -1,10 +1,16 @@
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, inspect, text
 
-from storage.engine import open_database
-from storage.schema import VERSION_TABLE, inspect_schema, upgrade
+from storage.campaigns import NewCampaign, create_campaign
+from storage.engine import open_database, reading, transaction
+from storage.explanations import read_explanations
+from storage.schema import MIGRATIONS, VERSION_TABLE, inspect_schema, upgrade
+from storage.states import StageName
 from storage.tables import Table
+from workers.explanations import Explanation
 
 
 def test_models_and_migrations_do_not_differ(engine: Engine) -> None:
@@ -45,3 +51,29 @@ def test_open_again_finds_the_same_tables(url: str) -> None:
         with engine.connect() as connection:
             assert inspect_schema(connection).current
         engine.dispose()
+
+
+def test_explanations_of_an_older_database_stay_readable(engine: Engine) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with engine.begin() as connection:
+        for column in ("players", "budget", "errors"):
+            connection.execute(text(f"ALTER TABLE explanation DROP COLUMN {column}"))
+        config.attributes["connection"] = connection
+        command.stamp(config, "0001")
+    with transaction(engine) as session:
+        create_campaign(session, NewCampaign("old", {}, 1, "0.1.0", (StageName.PREDICT,)), now=1.0)
+    candidate = (
+        "INSERT INTO candidate (id, campaign_id, formula, nelements, survived, surplus) VALUES (1, 1, 'CsI', 2, 0, :no)"
+    )
+    columns = 'candidate_id, property, "index", "order", baseline, value, interactions'
+    with engine.begin() as connection:
+        connection.execute(text(candidate), {"no": False})
+        kept = {"interactions": '[[["Cs"], 0.25], [["Cs", "I"], -0.125]]'}
+        values = "1, 'band_gap', 'k-SII', 2, 1.0, 1.125, :interactions"
+        connection.execute(text(f"INSERT INTO explanation ({columns}) VALUES ({values})"), kept)
+    upgrade(engine)
+    with reading(engine) as session:
+        [found] = read_explanations(session, 1)
+    interactions = ((("Cs",), 0.25), (("Cs", "I"), -0.125))
+    assert found == Explanation("CsI", "band_gap", "k-SII", 2, 1.0, 1.125, interactions, "elements", None, None)
