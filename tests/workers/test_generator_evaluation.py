@@ -5,22 +5,25 @@ from collections.abc import Sequence
 from math import inf
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pymatgen.core import Element, Lattice, Structure
+from pymatgen.analysis.structure_matcher import StructureMatcher
+from pymatgen.core import Element, Lattice, Structure, SymmOp
 
 from workers.cards import Card
 from workers.crystals import Crystal, from_structure, to_structure
 from workers.errors import UserError
-from workers.generator.benchmarks import held_out, known
-from workers.generator.evaluation import csp, evaluate
+from workers.generator.evaluation import matching
+from workers.generator.evaluation.benchmarks import held_out, known
+from workers.generator.evaluation.csp import csp
+from workers.generator.evaluation.desk import Desk, spread
+from workers.generator.evaluation.matching import charged_distance, closest, distance, distances, matched, mean_distance
+from workers.generator.evaluation.soundness import is_sound
+from workers.generator.evaluation.trials import Exam, from_json, questions, to_json
 from workers.generator.generators import Generator, load_generator
-from workers.generator.matching import charged_distance, closest, distance, distances, matched, mean_distance
-from workers.generator.records import Desk
 from workers.generator.requests import CrystalRequest, Generated
-from workers.generator.spreading import spread
-from workers.generator.trials import Exam, from_json, questions, to_json
 from workers.training.evaluate import main
 
 NONE = Generated(None, -inf, "no cell")
@@ -86,6 +89,48 @@ def test_distances_are_those_of_the_benchmark() -> None:
     assert distance(SALT, MAGNESIA) is None
 
 
+def moved_about(crystal: Crystal) -> Crystal:
+    """The same structure, turned, with another origin, another order of sites, and in a cell of twice the size."""
+    structure = to_structure(crystal)
+    structure.make_supercell([2, 1, 1])
+    structure.apply_operation(SymmOp.from_axis_angle_and_translation([1, 2, 3], 40))
+    structure.translate_sites(range(len(structure)), [0.1, 0.2, 0.3])
+    return from_structure(Structure.from_sites(structure[::-1]))
+
+
+def test_what_is_only_written_another_way_is_no_distance_away() -> None:
+    rutile = from_structure(
+        Structure.from_spacegroup(136, Lattice.tetragonal(4.6, 2.95), ["Ti", "O"], [[0] * 3, [0.305, 0.305, 0]])
+    )
+    for crystal in (SALT, rutile):
+        assert distance(crystal, moved_about(crystal)) == pytest.approx(0, abs=1e-6)
+        assert distance(moved_about(crystal), crystal) == pytest.approx(0, abs=1e-6)
+
+
+def test_the_comparison_is_the_published_one() -> None:
+    """DiffCSP, FlowMM and CrystaLLM: get_rms_dist(generated, known); the other way round differs now and then."""
+    plain = StructureMatcher(ltol=0.3, stol=0.5, angle_tol=10)
+    bct = from_structure(Structure(Lattice.tetragonal(4, 3.3), ["Po"] * 2, [[0] * 3, [0.5] * 3]))
+    fcc = Crystal((4.0, 4.0, 4.0, 60.0, 60.0, 60.0), ("Po",), ((0.0, 0.0, 0.0),))
+    assert plain.get_rms_dist(to_structure(fcc), to_structure(bct)) is None is distance(bct, fcc)
+    assert plain.get_rms_dist(to_structure(bct), to_structure(fcc))[0] == distance(fcc, bct) == 0
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        structure = to_structure(SALT) * (2, 1, 1)
+        structure.perturb(0.4, seed=int(rng.integers(1000)))
+        expected = plain.get_rms_dist(structure, to_structure(SALT))
+        assert distance(SALT, from_structure(structure)) == (expected and pytest.approx(expected[0], abs=1e-9))
+
+
+def test_what_pymatgen_cannot_compare_is_a_miss(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Helpless(StructureMatcher):
+        def get_rms_dist(self, struct1: Structure, struct2: Structure) -> None:
+            raise ValueError("no reduced cell")
+
+    monkeypatch.setattr(matching, "_matcher", Helpless)
+    assert distances((SALT, [SALT, None])) == [None, None]
+
+
 def test_what_is_missing_or_not_valid_is_a_miss() -> None:
     collapsed = Crystal((0.4, 0.4, 0.4, 60.0, 60.0, 60.0), SALT.species, SALT.coords)
     assert distances((SALT, [None, SALT, collapsed, SALT])) == [None, pytest.approx(0), None, pytest.approx(0)]
@@ -147,6 +192,61 @@ def test_what_was_done_is_not_done_again(data: Path, tmp_path: Path) -> None:
         csp(generator, data, hotter, Desk(tmp_path / "c", resume=True, processes=1), None)
 
 
+def cut(path: Path) -> None:
+    """What a killed process leaves: half of the lines, the last of them torn."""
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[: len(lines) // 2]) + lines[len(lines) // 2][:5])
+
+
+def test_work_that_was_killed_anywhere_comes_to_the_same(data: Path, tmp_path: Path) -> None:
+    exam = Exam(targets=0, samples=3)
+    answers = {"NaCl": [made(PRESSED), made(SALT), NONE] * 2, "MgO": [made(MAGNESIA), NONE, made(MAGNESIA)]}
+    first = csp(FakeGenerator(**answers), data, exam, Desk(tmp_path / "k", processes=1), "cpu")
+    for name in ("distances", "groups", "energies"):
+        cut(tmp_path / f"k.{name}.jsonl")
+        again = csp(FakeGenerator(), data, exam, Desk(tmp_path / "k", resume=True, processes=1), "cpu")
+        assert again == first
+
+
+def test_what_another_rule_compared_is_compared_anew(tmp_path: Path) -> None:
+    Desk(tmp_path / "r").completed("a", {"rule": "loose", "n": 1}, 2, lambda start: iter([1, 2]))
+    desk = Desk(tmp_path / "r", resume=True)
+    assert desk.completed("a", {"rule": "strict", "n": 1}, 2, lambda start: iter([3, 4][start:])) == [3, 4]
+    with pytest.raises(UserError, match="made with another n, rule"):
+        desk.completed("a", {"rule": "loose", "n": 2}, 2, lambda start: iter([]))
+
+
+def test_figures_that_compare_with_others(data: Path, tmp_path: Path) -> None:
+    """NaCl has a polymorph in train; MgO has not, and does not pass a table in which magnesium is no cation."""
+    states = [("Na", 1), ("Cl", -1), ("Mg", -2), ("O", -2)]
+    rows = [{"element": symbol, "oxidation_state": state, "in_smact14": True} for symbol, state in states]
+    pq.write_table(pa.Table.from_pylist(rows), data / "oxidation_states.parquet")
+    generator = FakeGenerator(NaCl=[made(SALT)] * 2, MgO=[made(MAGNESIA)])
+    figures = csp(generator, data, Exam(targets=0, samples=1), Desk(tmp_path / "s", processes=1), None)
+    assert figures["match_at_1"] == 66.7
+    unseen, strict = figures["not_in_mp20_train"], figures["smact_valid_only"]
+    assert (unseen["targets"], unseen["match_at_1"]) == (1, 100.0)
+    assert (strict["sound"], strict["match_at_1"]) == (66.7, 33.3)
+
+
+def test_formulas_are_sound_when_charges_and_electronegativities_agree() -> None:
+    states = {"Na": [1], "Cl": [-1, 1], "O": [-2], "F": [-1, 1]}
+    assert is_sound(["Na", "Cl"], states)
+    assert is_sound(["O"] * 2, states)  # elements and alloys need no charges
+    assert is_sound(["Au", "Cu", "Sb"], states)
+    assert not is_sound(["Na", "Na", "Cl"], states)
+    assert not is_sound(["F", "F", "O"], states)  # neutral, but fluorine draws electrons from oxygen
+    assert not is_sound(["Na", "Xe"], states)  # no states known
+
+
+def test_larger_cells_are_asked_for_in_their_own_benchmark(data: Path) -> None:
+    large = to_structure(SALT) * (5, 5, 1)
+    pq.write_table(pa.Table.from_pylist([row(from_structure(large), "test")]), data / "mpts52.parquet")
+    targets = held_out(data, 0, benchmark="mpts52")
+    (request,) = questions(targets, Exam(benchmark="mpts52", samples=1))[0]
+    assert (request.formula, request.units, request.max_atoms) == ("NaCl", 25, 52)
+
+
 def test_weights_are_fitted_on_val_alone(data: Path, tmp_path: Path) -> None:
     answers = {"NaCl": [made(PRESSED), made(SALT)], "MgO": [made(MAGNESIA)] * 2}
     desk = Desk(tmp_path / "d", processes=1)
@@ -195,12 +295,7 @@ def test_a_file_without_a_whole_line_is_begun_anew(tmp_path: Path) -> None:
 
 
 def test_work_is_spread_in_order() -> None:
-    assert list(spread(abs, [-3, 2, -1], 2, chunk=1)) == list(spread(abs, [-3, 2, -1], 1)) == [3, 2, 1]
-
-
-def test_figures_for_a_card(data: Path) -> None:
-    figures = evaluate(FakeGenerator(NaCl=[made(SALT)] * 2, MgO=[made(MAGNESIA)]), data, 0, 1, 0.2, 0)
-    assert (figures["samples"], figures["temperature"], figures["match_at_1"]) == (1, 0.2, 66.7)
+    assert list(spread(abs, [-3, 2, -1], 2)) == list(spread(abs, [-3, 2, -1], 1)) == [3, 2, 1]
 
 
 def test_other_models_make_no_crystals() -> None:

@@ -11,11 +11,12 @@ from pymatgen.core import Element, Lattice, Structure
 
 from workers.cards import Card
 from workers.crystals import Crystal, from_arrays, from_structure
-from workers.generator.benchmarks import held_out
-from workers.generator.denovo import Proposals, denovo, is_valid, moved, relaxation
-from workers.generator.records import Desk
+from workers.generator.evaluation.benchmarks import held_out
+from workers.generator.evaluation.denovo import Proposals, denovo, is_valid
+from workers.generator.evaluation.desk import Desk
+from workers.generator.evaluation.relaxed import moved, relaxation
+from workers.generator.evaluation.steering import Drill, conditions, errors, exactness
 from workers.generator.requests import CrystalRequest, Generated
-from workers.generator.steering import Drill, conditions, errors, exactness
 from workers.training.evaluate import main
 
 

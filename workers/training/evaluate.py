@@ -8,13 +8,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from workers.errors import SluiceError
-from workers.generator.benchmarks import LARGEST
-from workers.generator.denovo import Proposals, denovo
-from workers.generator.evaluation import csp
+from workers.generator.evaluation.benchmarks import LARGEST
+from workers.generator.evaluation.csp import csp
+from workers.generator.evaluation.denovo import Proposals, denovo
+from workers.generator.evaluation.desk import Desk, Json
+from workers.generator.evaluation.steering import Drill, conditions
+from workers.generator.evaluation.trials import Exam
 from workers.generator.generators import Generator, load_generator
-from workers.generator.records import Desk, Json
-from workers.generator.steering import Drill, conditions
-from workers.generator.trials import Exam
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:

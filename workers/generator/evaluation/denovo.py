@@ -6,20 +6,17 @@ from pathlib import Path
 
 import numpy as np
 
-from workers.crystals import Crystal, matrix, merge_duplicates, shortest_distance
-from workers.generator.benchmarks import known
-from workers.generator.generators import Generator, judge
-from workers.generator.matching import is_known
-from workers.generator.records import Desk, Json
+from workers.crystals import Crystal, merge_duplicates, shortest_distance
+from workers.generator.evaluation.benchmarks import known
+from workers.generator.evaluation.desk import Desk, Json, spread
+from workers.generator.evaluation.matching import is_known
+from workers.generator.evaluation.relaxed import relax, relaxation
+from workers.generator.evaluation.trials import answered, from_json
+from workers.generator.generators import Generator
 from workers.generator.requests import CrystalRequest
-from workers.generator.spreading import spread
-from workers.generator.trials import answered, from_json
-from workers.properties import structure_name
 from workers.seeds import derive_seed
 
 CLOSEST, LEAST_VOLUME = 0.5, 0.1  # Å, Å³: the validity rule of CDVAE (Xie et al., ICLR 2022)
-METASTABLE = 0.1  # eV/atom above the hull
-HULL = structure_name("e_above_hull")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,61 +97,7 @@ def _found(crystals: Sequence[Crystal], data: Path, processes: int) -> Iterator[
 
 
 def _relaxed(jobs: Sequence[tuple[str, Crystal, int, float]], processes: int) -> Iterator[Json]:
-    return spread(relax, jobs, processes, chunk=1)
-
-
-def relax(job: tuple[str, Crystal, int, float]) -> Json:
-    """What relaxation does to one crystal: energies in eV/atom before, after and above the hull, and how far it moves
-    in Å."""
-    device, crystal, steps, fmax = job
-    model = judge(device)
-    answer = model.relax([crystal], steps, fmax)[0]
-    before = model.energies([crystal])[0]
-    if not np.isfinite([before, answer.energy]).all():
-        return {"flaw": answer.flaw}
-    hull = model.predict([answer.crystal])[0].get(HULL)
-    return {
-        "before": round(before, 5),
-        "after": round(answer.energy, 5),
-        "above_hull": None if hull is None else round(hull[0], 5),
-        "moved": round(moved(crystal, answer.crystal), 5),
-        "swollen": round(answer.crystal.volume / crystal.volume, 5),
-        "converged": answer.converged,
-        "flaw": answer.flaw,
-    }
-
-
-def moved(before: Crystal, after: Crystal) -> float:
-    """Root mean square displacement in Å of sites in the same order, the whole crystal's shift and strain left out."""
-    shift = np.asarray(after.coords) - np.asarray(before.coords)
-    shift -= np.rint(shift)
-    shift -= shift.mean(axis=0)
-    steps = shift @ (matrix(before) + matrix(after)) / 2
-    return float(np.sqrt((steps**2).sum(axis=1).mean()))
-
-
-def relaxation(rows: Sequence[Json]) -> Json:
-    """What the relaxed crystals have in common."""
-    measured = [row for row in rows if "after" in row]
-    if not measured:
-        return {"n": 0}
-    above = [row["above_hull"] for row in measured if row["above_hull"] is not None]
-    return {
-        "n": len(measured),
-        "failed": len(rows) - len(measured),
-        "converged": _percent(sum(row["converged"] for row in measured), len(measured)),
-        "energy_drop": _middle([row["before"] - row["after"] for row in measured]),
-        "rmsd": _middle([row["moved"] for row in measured]),
-        "volume_ratio": _middle([row["swollen"] for row in measured]),
-        "predicted_e_above_hull": _middle(above),
-        "predicted_metastable": _percent(sum(energy <= METASTABLE for energy in above), len(measured)),
-    }
-
-
-def _middle(values: Sequence[float]) -> Json:
-    if not values:
-        return {"mean": None, "median": None}
-    return {"mean": round(float(np.mean(values)), 4), "median": round(float(np.median(values)), 4)}
+    return spread(relax, jobs, processes)
 
 
 def _percent(part: int, whole: int) -> float:

@@ -1,14 +1,18 @@
-"""Results kept as JSON lines, one for each item, so that work that was cut short goes on where it stopped."""
+"""Where an evaluation is worked out: its results kept line by line, its work spread over processes."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from workers.errors import UserError
 
 Json = dict[str, Any]
+Task = TypeVar("Task")
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,19 @@ def _kept(path: Path, header: Json) -> list[Any]:
         path.write_text(whole, encoding="utf-8")
     found, *values = (json.loads(line) for line in whole.splitlines())
     expected = json.loads(json.dumps(header))
-    if found != expected:
-        names = ", ".join(sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name)))
-        raise UserError(f"{path}: made with another {names}; another --out, or no --resume, is expected")
+    other = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
+    if other == ["rule"]:  # what was compared by another rule is compared anew
+        return _begun(path, header)
+    if other:
+        raise UserError(f"{path}: made with another {', '.join(other)}; another --out, or no --resume, is expected")
     return values
+
+
+def spread(function: Callable[[Task], Answer], tasks: Iterable[Task], processes: int) -> Iterator[Answer]:
+    """The function's answers; it and the tasks must be picklable, for processes are spawned: a fork would copy the
+    threads' locks of torch."""
+    if processes <= 1:
+        yield from map(function, tasks)
+        return
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(function, tasks)

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from workers.crystals import Crystal, rounded
-from workers.generator.benchmarks import LARGEST, Target
+from workers.generator.evaluation.benchmarks import LARGEST, Target
+from workers.generator.evaluation.desk import Json
 from workers.generator.generators import Generator
-from workers.generator.records import Json
 from workers.generator.requests import CrystalRequest, Generated
 from workers.seeds import derive_seed
 

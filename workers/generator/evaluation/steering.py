@@ -7,12 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from workers.crystals import Crystal, flaw, space_group
-from workers.generator.benchmarks import LARGEST, Target, held_out
+from workers.generator.evaluation.benchmarks import LARGEST, Target, held_out
+from workers.generator.evaluation.desk import Desk, Json, spread
+from workers.generator.evaluation.trials import answered, from_json
 from workers.generator.generators import Generator, judge
-from workers.generator.records import Desk, Json
 from workers.generator.requests import CrystalRequest
-from workers.generator.spreading import spread
-from workers.generator.trials import answered, from_json
 from workers.hhi import hhi
 from workers.properties import structure_name
 from workers.seeds import derive_seed
@@ -69,7 +68,7 @@ def conditions(generator: Generator, data: Path, drill: Drill, desk: Desk, devic
     cells = [(name, free) for name in GRID]
     cells += [(order.name, row) for order, row in zip(orders, steered, strict=True)]
     gaps = [(device, drill.steps, crystal) for name, row in cells if name == "band_gap" for crystal in row]
-    found = desk.completed("gaps", header, len(gaps), lambda start: spread(_gap, gaps[start:], desk.processes, chunk=1))
+    found = desk.completed("gaps", header, len(gaps), lambda start: spread(_gap, gaps[start:], desk.processes))
     values = list(_achieved(cells, found))
     rows = _compared(orders, values[len(GRID) :], dict(zip(GRID, values, strict=False)))
     return {"model": generator.card.name, **header, "formula_and_space_group": exact, "steered": rows}

@@ -36,6 +36,11 @@ def held_out(data: Path, count: int, split: str = "test", benchmark: str = "mp20
     return [_target(items[i]) for i in chosen]
 
 
+def train_formulas(data: Path) -> set[str]:
+    """The reduced formulas in MP-20's train split, those whose structure has no coordinates included."""
+    return {row["formula"] for row in _rows(data / "mp20.parquet", ["formula", "split"]) if row["split"] == "train"}
+
+
 def known(data: Path, formulas: Collection[str]) -> tuple[dict[str, list[Crystal]], dict[str, list[Crystal]]]:
     """Structures of these reduced formulas: those in MP-20's train split, and those in all of MP-20 and the later
     Materials Project."""

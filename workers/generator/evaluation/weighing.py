@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
 
-from workers.generator.matching import Distance
+from workers.generator.evaluation.matching import Distance
 from workers.generator.ranking import Group, features
 from workers.generator.requests import Generated
 
