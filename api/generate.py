@@ -36,9 +36,13 @@ def generate(texts: tuple[str, ...], out: Path, generator: str | None, grammar: 
     written, missing = _write(folder, load("api.local_crystals:draw")(formulas, model, sampling))
     if missing:
         more = f"; no crystals of {len(missing) - 1} other formulas either" if len(missing) > 1 else ""
-        done = f"; {written} files of the others are in {folder}" if written else ""
+        done = f"; crystals of the others are in {folder}: {_files(written)}" if written else ""
         raise UserError(f"{missing[0]}{more}{done}")
-    click.echo(f"{written} files in {folder}", err=True)
+    click.echo(f"{_files(written)} in {folder}", err=True)
+
+
+def _files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count} files"
 
 
 def _write(folder: Path, drawn: Iterable[Any]) -> tuple[int, list[str]]:

@@ -42,10 +42,11 @@ class _Series:
     asked: int = 0
     found: list[Generated] = field(default_factory=list)
     reason: str | None = None
+    refused: bool = False  # further samples would come to nothing alike
 
     @property
     def open(self) -> bool:
-        return len(self.found) < self.count and self.asked < TRIES * self.count
+        return not self.refused and len(self.found) < self.count and self.asked < TRIES * self.count
 
     def numbers(self) -> range:
         """The next samples to draw: so many that as many as are missing should come out well."""
@@ -57,13 +58,15 @@ class _Series:
         """Count an answer; they come in the order of the numbers, and the first good ones stay."""
         self.asked += 1
         if answer.crystal is None:
-            self.reason = answer.flaw
+            self.reason, self.refused = answer.flaw, answer.refused
         elif len(self.found) < self.count:
             self.found.append(answer)
 
 
 def asked_generator(name: str | None, grammar: str | None) -> str:
     """The checkpoint that a name or folder, a grammar, both or neither ask for; raises UserError."""
+    if name is not None and not name.strip():
+        raise UserError(f"--generator {name!r}: empty; a name such as {GENERATORS[DEFAULT]}, or a folder, is expected")
     chosen = full_name(name or grammar or DEFAULT)
     try:
         kind = find_card(chosen).kind
@@ -121,8 +124,8 @@ def _request(formula: str | None, number: int, sampling: Sampling) -> CrystalReq
 
 def _finished(series: _Series, sampling: Sampling) -> Iterator[Drawn]:
     if len(series.found) < series.count:
-        got = f"{len(series.found)} of {series.count} crystals in {series.asked} samples"
-        yield Drawn(series.formula or "", (), f"{got}: {series.reason}")
+        got = f"{len(series.found)} of {series.count} crystals in {series.asked} samples: "
+        yield Drawn(series.formula or "", (), f"{'' if series.refused else got}{series.reason}")
         return
     groups: dict[str, list[Generated]] = {}
     for sample in series.found:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TextIO
 
 from workers.errors import UserError
@@ -34,11 +35,13 @@ def text_output(path: Path | None) -> Iterator[TextIO]:
 
 
 def check_folder(path: Path) -> Path:
-    """The folder for output files, made where it is missing; raises UserError where a file is in the way."""
-    if path.exists() and not path.is_dir():
-        raise UserError(f"--out {path}: a file; a folder is expected")
+    """The folder for output files, made where it is missing; raises UserError where nothing can be written to it."""
     try:
+        if path.exists() and not path.is_dir():
+            raise UserError(f"--out {path}: a file; a folder is expected")
         path.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=path):  # what permissions say, a disk may not do
+            pass
     except OSError as exc:
         raise UserError(f"--out {path}: {exc.strerror}; a folder that can be written to is expected") from exc
     return path

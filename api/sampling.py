@@ -12,6 +12,7 @@ from api.space_groups import space_group
 from workers.generator.conditions import CONDITIONS, Condition, check
 from workers.generator.symmetry.vocabulary import MAX_ATOMS
 
+MOST = 100_000
 RANKINGS = ("likelihood", "energy", "both")
 Ranking = Literal["likelihood", "energy", "both"]
 Command = Callable[..., None]
@@ -51,7 +52,7 @@ def _wish(condition: Condition) -> str:
 
 OPTIONS = (
     click.option(
-        "-n", "count", type=click.IntRange(min=1), default=1, show_default=True, help="Crystals of each formula."
+        "-n", "count", type=click.IntRange(1, MOST), default=1, show_default=True, help="Crystals of each formula."
     ),
     click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True),
     click.option("--temperature", type=Number(0, 5, min_open=True), default=0.7, show_default=True),

@@ -112,9 +112,9 @@ def space_group(crystal: Crystal, symprec: float = 0.1) -> int:
 
 def shortest_distance(crystal: Crystal) -> float:
     """The shortest distance in Å between two sites, periodic images of one site included."""
-    structure = to_structure(crystal)
-    distances = structure.distance_matrix
-    distances[np.diag_indices(len(structure))] = _shortest_translation(structure.lattice)
+    lattice = Lattice.from_parameters(*crystal.lattice)
+    distances = lattice.get_all_distances(crystal.coords, crystal.coords)
+    distances[np.diag_indices(len(distances))] = _shortest_translation(lattice)
     return float(distances.min())
 
 

@@ -39,12 +39,16 @@ class Position:
     inverse: Ints  # (m, 3, 3)
 
 
-@cache
 def hall_number(number: int) -> int:
     """Hall number of the first setting that spglib's table lists for the space group."""
     if not 1 <= number <= GROUPS:
         raise ValueError(f"{number=} is not a space group: 1 to {GROUPS}")
-    return next(hall for hall in range(1, 531) if _type(hall).number == number)
+    return _hall_numbers()[number]
+
+
+@cache
+def _hall_numbers() -> dict[int, int]:
+    return {_type(hall).number: hall for hall in range(530, 0, -1)}
 
 
 def symbol(number: int) -> str:

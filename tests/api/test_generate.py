@@ -104,6 +104,7 @@ def test_lowest_energy_comes_first_where_that_is_asked(sluice, tmp_path: Path) -
         (("BaTe", "--units", "11"), ["22 atoms in 11 formula units", "20"]),
         (("--units", "30"), ["20 atoms", "30"]),
         (("BaTe", "-n", "0"), ["-n", "0"]),
+        (("BaTe", "-n", "99999999999999999999"), ["-n", "100000"]),
         (("BaTe", "--space-group", "231"), ["231", "230"]),
         (("BaTe", "--space-group", "Fm-3q"), ["--space-group", "Fm-3q", "Fm-3m"]),
         (("BaTe", "--temperature", "0"), ["--temperature", "0"]),
@@ -120,7 +121,10 @@ def test_lowest_energy_comes_first_where_that_is_asked(sluice, tmp_path: Path) -
         (("BaTe", "--grammar", "materium", "--generator", "crystal-generator"), ["materium", "'crystal-generator'"]),
         (("BaTe", "--generator", "composition-predictor"), ["composition-predictor", "crystal-generator"]),
         (("BaTe", "--generator", "nowhere"), ["nowhere", "not found"]),
+        (("BaTe", "--generator", ""), ["--generator ''", "crystal-generator"]),
         (("BaTe", "--out", "taken"), ["taken", "folder"]),
+        (("BaTe", "--out", "x" * 300), ["--out x", "too long", "folder"]),
+        (("BaTe", "--out", "/proc"), ["--out /proc", "written to"]),
     ],
 )
 def test_a_mistake_is_one_line(sluice, tmp_path: Path, arguments: tuple[str, ...], words: list[str]) -> None:
@@ -137,12 +141,17 @@ def test_a_mistake_is_one_line(sluice, tmp_path: Path, arguments: tuple[str, ...
         (("Cs2TiBr6", "--space-group", 227, "--max-atoms", 9), ["Cs2TiBr6", "space group 227"]),
         (("Ca31P40O30", "BaTe", "--max-atoms", 64), ["Ca31P40O30", "101 atoms", "at most 64"]),
         (("BaTe", "--max-atoms", 200), ["--max-atoms", "200", "64"]),
+        (("NaCl", "--units", 3, "--space-group", 225), ["NaCl", "3 formula units", "space group 225"]),
+        (("NaCl2", "--charge-balanced"), ["NaCl2", "neutral"]),
+        (("LiNaKRbCsMgCaSrBa",), ["9 elements", "at most 8"]),
+        (("--space-group", 230, "--max-atoms", 5), ["space group 230", "at least 8 atoms", "at most 5"]),
     ],
 )
 def test_limits_that_no_crystal_meets_are_told(sluice, tmp_path: Path, arguments: tuple, words: list[str]) -> None:
     done = sluice("generate", *arguments, "--out", tmp_path)
     assert (done.status, len(done.stderr.splitlines())) == (2, 1)
     assert all(word in done.stderr for word in words), done.stderr
+    assert "samples" not in done.stderr  # nothing had to be drawn to know it
 
 
 def not_json(folder: Path) -> None:

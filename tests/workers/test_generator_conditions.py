@@ -11,7 +11,7 @@ from workers.errors import InvalidCondition
 from workers.generator.conditions import BY_NAME, CONDITIONS, check, scaled
 from workers.generator.requests import CrystalRequest, Refusal, asked_formula, improper
 from workers.generator.symmetry.dataset import condition_values
-from workers.generator.symmetry.draft import PROMPT, Draft, Plan
+from workers.generator.symmetry.draft import PROMPTS, Draft, Plan
 from workers.generator.symmetry.grammar import condition_rows
 from workers.generator.symmetry.proposal import MOST_ELEMENTS, Proposal
 from workers.generator.symmetry.vocabulary import CONDITION_AT, GROUP_AT, LEVELS, VALUES, Column, Role
@@ -143,4 +143,4 @@ def test_what_is_not_known_of_a_crystal_is_not_told() -> None:
 
 def test_the_longest_prompt_has_room() -> None:
     longest = [(number, 1) for number in range(60, 60 - MOST_ELEMENTS, -1)]
-    assert len(Draft(Plan(longest, (1,), 1, MIDDLE), np.ones(119)).prompt(conditioned=True)) <= PROMPT
+    assert len(Draft(Plan(longest, (1,), 1, MIDDLE), np.ones(119)).prompt(conditioned=True)) <= PROMPTS[-1]

@@ -154,6 +154,8 @@ def test_units_bound_the_formula() -> None:
         (CrystalRequest(None, 1, wanted=(("beauty", 1.0),)), "beauty"),
         (CrystalRequest(None, 1, max_atoms=0), "at most 0 atoms"),
         (CrystalRequest(None, 1, units=80, max_atoms=100), "fit into 64 atoms"),
+        (CrystalRequest(None, 1, units=21, max_atoms=20), "fit into 20 atoms"),
+        (CrystalRequest(None, 1, space_group=230, max_atoms=7), "at least 8 atoms; at most 7"),
     ],
 )
 def test_what_cannot_be_proposed_is_refused_and_disturbs_nobody(request_: CrystalRequest, reason: str) -> None:

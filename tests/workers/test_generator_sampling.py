@@ -18,7 +18,7 @@ from workers.errors import CheckpointError
 from workers.generator.requests import CrystalRequest, Generated
 from workers.generator.sampler import ATTEMPTS, JOINING, DeadEnd, Draw, Head, Room, Sample, Sampler
 from workers.generator.symmetry.clearance import CLOSEST, FLOOR, Clearance
-from workers.generator.symmetry.draft import LENGTHS, Draft, Plan, site_slice
+from workers.generator.symmetry.draft import PROMPTS, SPANS, Draft, Plan, site_slice
 from workers.generator.symmetry.generator import CrystalGenerator
 from workers.generator.symmetry.grammar import condition_rows, formula_of, rows
 from workers.generator.symmetry.network import GeneratorConfig, GeneratorModel
@@ -191,6 +191,16 @@ def test_a_word_does_not_depend_on_its_neighbours() -> None:
         assert (sample.log_likelihood, sample.log_mass) == (other.log_likelihood, other.log_mass)
 
 
+def test_a_sampler_that_was_used_before_writes_the_same() -> None:
+    """A tile is kept with what the last run left in it."""
+    used = Sampler(Mean(), 32)  # type: ignore[arg-type]
+    used.run([Sample(word(2, length=9), Draw(i, 1.0)) for i in range(40)])
+    once, again = (Sample(word(1, length=5), Draw(7, 1.0)) for _ in range(2))
+    used.run([once])
+    Sampler(Mean(), 32).run([again])  # type: ignore[arg-type]
+    assert (once.draft, once.log_likelihood) == (again.draft, again.log_likelihood)
+
+
 def test_others_take_the_rows_of_those_that_are_finished() -> None:
     network = Mean()
     lengths = [30] * JOINING + [3] * JOINING * 6  # the long ones write while the short ones come and go
@@ -327,12 +337,21 @@ def test_an_answer_is_in_the_group_that_was_asked_for() -> None:
         assert {s.draft.crystal().group for s in samples if s.flaw is None} == {group}  # type: ignore[attr-defined]
 
 
+def test_a_group_that_the_atoms_do_not_keep_is_drawn_again() -> None:
+    """F432 has places for salts of two atoms, but those of Fm-3m; with eight atoms it has places of its own."""
+    small, large = (CrystalRequest("NaCl", 4, units=units, space_group=209) for units in (1, 4))
+    found, other = ignorant().generate([small, large])
+    assert found.crystal is not None and space_group(found.crystal) == 225
+    assert other.crystal is None or len(other.crystal.species) == 8
+    assert ignorant().generate([large, small]) == [other, found]
+
+
 @pytest.mark.parametrize("atoms", [1, 12, 13, 20, 40, 64])
 def test_there_is_room_for_any_cell(atoms: int) -> None:
     """As many tokens as a cell without symmetry can ask for, prompt and all, stay within the tile's slots."""
     draft = Draft(Plan([(6, 1)], (atoms,)), np.zeros(119))
     prompt, length = draft.room
-    assert length in LENGTHS
+    assert prompt in PROMPTS and length - prompt in SPANS
     asked = 2 + atoms + 6 + 3 * atoms
     assert prompt + asked < length
 
@@ -365,6 +384,9 @@ def test_a_damaged_checkpoint_is_refused_in_one_line(change: dict[str, np.ndarra
         ({}, "tpu", "tpu"),
         ({}, "", "empty"),
         ({"tile": 4}, "cpu", "tile=4"),
+        ({"tile": 10**9}, "cpu", "tile=1000000000"),
+        ({"config": {"width": 32, "layers": 2, "heads": -2}}, "cpu", "-2 heads"),
+        ({"config": {"width": 32, "layers": 1, "heads": 2}}, "cpu", "'blocks.1.down.bias' has no place"),
         ({"config": {"width": 32, "depth": 2}}, "cpu", "depth"),
         ({"config": {"width": 32, "layers": 2, "heads": 5}}, "cpu", "5 heads"),
         ({"config": {"width": 64, "layers": 2, "heads": 2}}, "cpu", "shape"),

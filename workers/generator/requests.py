@@ -1,6 +1,7 @@
 """What a crystal is asked for, and what comes back."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pymatgen.core import Element
 
@@ -42,6 +43,7 @@ class Generated:
     log_likelihood: float
     flaw: str | None = None
     log_mass: float = -float("inf")
+    refused: bool = False  # another seed would change nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,10 @@ class Refusal:
     """Why a request cannot be met."""
 
     reason: str
+
+    def answer(self) -> Generated:
+        """What comes back."""
+        return Generated(None, -float("inf"), self.reason, refused=True)
 
 
 def improper(request: CrystalRequest) -> Refusal | None:
@@ -58,6 +64,8 @@ def improper(request: CrystalRequest) -> Refusal | None:
         return Refusal(f"at most {request.max_atoms} atoms are asked for; a cell holds at least 1")
     if request.units is not None and request.units < 1:
         return Refusal(f"{request.units} formula units are asked for; at least 1 is expected")
+    if request.units is not None and request.units > request.max_atoms:
+        return Refusal(f"{request.units} formula units do not fit into {request.max_atoms} atoms")
     if group is not None and not 1 <= group <= GROUPS:
         return Refusal(f"space group {group} does not exist; 1 to {GROUPS} do")
     try:
@@ -73,13 +81,18 @@ def asked_formula(request: CrystalRequest, most_atoms: int, most_elements: int =
     if refusal := improper(request):
         return refusal
     try:
-        composition = parse_formula(str(request.formula))
+        composition = _composition(str(request.formula))
     except UserError as exc:
         return Refusal(str(exc))
     pairs = zip(composition.elements, composition.amounts, strict=True)
     formula = sorted(((int(Element(symbol).Z), round(amount)) for symbol, amount in pairs), reverse=True)
     reason = _refused(composition, request, min(request.max_atoms, most_atoms), most_elements)
     return formula if reason is None else Refusal(reason)
+
+
+@lru_cache(maxsize=4096)
+def _composition(formula: str) -> Composition:
+    return parse_formula(formula)  # which many samples ask for
 
 
 def _refused(composition: Composition, request: CrystalRequest, limit: int, most_elements: int) -> str | None:

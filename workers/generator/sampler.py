@@ -18,6 +18,7 @@ ATTEMPTS = 8
 WARMER = 0.15  # added to the temperature at each further attempt: what failed when cold would fail alike again
 COLDEST = 1e-3
 JOINING = 16  # rows that join a tile together
+MOST_ROWS = 1 << 14  # more would fill any memory
 HIDDEN = -1e9
 TRIES = 8  # candidates checked at once
 MOST_TRIES = 64
@@ -174,6 +175,12 @@ class _Tile:
         self.graph: torch.cuda.CUDAGraph | None = None
         self.states: Tensor | None = None  # what the graph leaves
 
+    def clear(self) -> None:
+        """Give back all rows; what they hold is hidden until it is written over."""
+        self.samples = [None] * len(self.samples)
+        self.rows.clear()
+        self.ends.fill_(self.prompt)
+
     def free(self) -> list[int]:
         return [row for row, sample in enumerate(self.samples) if sample is None]
 
@@ -197,22 +204,38 @@ class Sampler:
     """A network prepared for writing, in tiles of `tile` rows."""
 
     def __init__(self, network: Network, tile: int, device: str = "cpu") -> None:
-        if tile < JOINING:
-            raise ValueError(f"{tile=}: a tile has at least {JOINING} rows")
+        if not JOINING <= tile <= MOST_ROWS:
+            raise ValueError(f"{tile=}: a tile has {JOINING} to {MOST_ROWS} rows")
+        layers, heads, width = network.shape
+        if min(layers, heads, width) < 1 or width % heads:
+            raise ValueError(f"{layers} layers of {heads} heads do not share a width of {width}")
         self.network = network
         self.tile = tile
         self.device = torch.device(device)
+        self.tiles: dict[Room, _Tile] = {}
         with torch.inference_mode():
             self.prepared = network.prepare()
 
     def run(self, samples: Sequence[Sample]) -> None:
-        """Write all drafts to their end, or to a flaw; when some are finished, others take their rows."""
+        """Write all drafts to their end, or to a flaw; when some are finished, others take their rows.
+
+        They begin in the order given: with long ones first few rows are idle at the end.
+        """
         rooms = [sample.draft.room for sample in samples]
         for room in sorted(set(rooms)):
             waiting = [sample for sample, own in zip(samples, rooms, strict=True) if own == room and not sample.done]
             if waiting:
                 with torch.inference_mode():
-                    self._run_tile(waiting[::-1], _Tile(self.network, self.tile, room, self.device))
+                    self._run_tile(waiting[::-1], self._empty_tile(room))
+
+    def _empty_tile(self, room: Room) -> _Tile:
+        """A tile of this shape, the one before where there is one: to capture its graph takes as long as many steps."""
+        if room not in self.tiles:
+            if self.device.type == "cpu":
+                self.tiles.clear()  # nothing was captured, and memory is for one
+            self.tiles[room] = _Tile(self.network, self.tile, room, self.device)
+        self.tiles[room].clear()
+        return self.tiles[room]
 
     def _run_tile(self, waiting: list[Sample], tile: _Tile) -> None:
         while True:
@@ -268,11 +291,11 @@ class Sampler:
     def _step(self, tile: _Tile, busy: Sequence[tuple[int, Sample]]) -> Tensor:
         """Read one more token in each row and return the states that score the next: (B, C)."""
         table = self._empty(self.tile, 1)
-        for first, sample in busy:
-            table[list(tile.rows[first]), 0] = sample.draft.row()
+        rows = [(row, sample.draft.row()) for first, sample in busy for row in tile.rows[first]]
+        table[[row for row, _ in rows], 0] = [asked for _, asked in rows]
         tile.asking.copy_(torch.from_numpy(table))
         states = self._replay(tile) if self.device.type == "cuda" else self._advance(tile)
-        tile.ends[[row for first, _ in busy for row in tile.rows[first]]] += 1
+        tile.ends[[row for row, _ in rows]] += 1
         return states
 
     def _advance(self, tile: _Tile) -> Tensor:
@@ -303,16 +326,15 @@ class Sampler:
 
     def _draw(self, tile: _Tile, busy: Sequence[tuple[int, Sample]], states: Tensor) -> Iterator[tuple[int, Sample]]:
         """Fill every draft's slot with a draw; yields those that came to a flaw."""
-        scored = self._scores(tile, busy, states)
+        values = self._values(tile, busy, states)
         places = np.zeros(self.tile, dtype=np.int64)
-        drawn: list[tuple[int, Sample, int | None]] = []
         for first, sample in busy:
-            value = _choose(sample, scored[first])
-            drawn.append((first, sample, value))
+            value = values[first]
             places[first] = 0 if value is None else sample.draft.head()[0] + value
         offsets = self.network.offsets(states, self.prepared, torch.from_numpy(places).to(self.device))
-        fine = np.zeros(self.tile) if offsets is None else offsets.double().cpu().numpy()
-        for first, sample, value in drawn:
+        fine = np.zeros(self.tile) if offsets is None else offsets.cpu().double().numpy()
+        for first, sample in busy:
+            value = values[first]
             if value is not None:
                 try:
                     sample.draft.fill(value, float(fine[first]))
@@ -321,15 +343,16 @@ class Sampler:
             if sample.flaw is not None:
                 yield first, sample
 
-    def _scores(self, tile: _Tile, busy: Sequence[tuple[int, Sample]], states: Tensor) -> dict[int, Floats]:
-        """Logits for each sample's slot, by its first row."""
-        heads: dict[Head, list[int]] = {}
+    def _values(self, tile: _Tile, busy: Sequence[tuple[int, Sample]], states: Tensor) -> dict[int, int | None]:
+        """A draw for each sample's slot by its first row; none where nothing fits."""
+        heads: dict[Head, list[tuple[int, Sample]]] = {}
         for first, sample in busy:
-            heads.setdefault(sample.draft.head(), []).append(first)
-        found: dict[int, Floats] = {}
-        for head, firsts in heads.items():
-            logits = self.network.scores(states, self.prepared, head).double().cpu().numpy()
-            found |= {first: _guided(tile, first, logits) for first in firsts}
+            heads.setdefault(sample.draft.head(), []).append((first, sample))
+        found: dict[int, int | None] = {}
+        for head, asking in heads.items():
+            logits = self.network.scores(states, self.prepared, head).cpu().double().numpy()
+            values = _choose([sample for _, sample in asking], _guided(tile, asking, logits))
+            found |= {first: value for (first, _), value in zip(asking, values, strict=True)}
         return found
 
     def _empty(self, rows: int, columns: int) -> Ints:
@@ -350,38 +373,36 @@ def _joining(waiting: list[Sample]) -> Iterator[Sample]:
         yield waiting.pop()
 
 
-def _guided(tile: _Tile, first: int, logits: Floats) -> Floats:
+def _guided(tile: _Tile, asking: Sequence[tuple[int, Sample]], logits: Floats) -> Floats:
     """Classifier-free guidance (Ho and Salimans, arXiv 2207.12598): away from what comes without conditions."""
-    rows, sample = tile.rows[first], tile.samples[first]
-    if len(rows) == 1 or sample is None:
-        return np.asarray(logits[first])
-    without = logits[rows[1]]
-    return np.asarray(without + sample.draw.guidance * (logits[first] - without))
+    found = logits[[first for first, _ in asking]]
+    for i, (first, sample) in enumerate(asking):
+        if len(tile.rows[first]) > 1:
+            without = logits[tile.rows[first][1]]
+            found[i] = without + sample.draw.guidance * (found[i] - without)
+    return found
 
 
-def _choose(sample: Sample, logits: Floats) -> int | None:
-    """A draw from the values that are allowed and accepted; leaves a flaw where there is none."""
-    draft = sample.draft
-    mask = draft.allowed()
-    if mask is not None:
-        logits = np.where(mask, logits, -np.inf)
-    logs = logits - logits.max()
-    logs -= np.log(np.exp(logs).sum())
-    noise = -np.log(-np.log(sample.stream.random(len(logs)) + 1e-300) + 1e-300)
-    keys = _nucleus(logs / sample.temperature, sample.draw.top_p) + noise
-    value = _first_accepted(draft, keys)
-    if value is None:
-        sample.flaw = "no value fits into what is there"
-        return None
-    sample.log_likelihood += float(logs[value])
-    sample.log_mass += _mass(logs, value, draft.reach())
-    return value
+def _choose(samples: Sequence[Sample], logits: Floats) -> list[int | None]:
+    """For each sample a draw from the values that are allowed and accepted, logits (n, size); none leaves a flaw."""
+    for row, sample in zip(logits, samples, strict=True):
+        if (mask := sample.draft.allowed()) is not None:
+            row[~mask] = -np.inf
+    logs = logits - logits.max(axis=1, keepdims=True)
+    logs -= np.log(np.exp(logs).sum(axis=1, keepdims=True))
+    keys = logs / np.array([[sample.temperature] for sample in samples])
+    for i, sample in enumerate(samples):
+        if sample.draw.top_p < 1.0:
+            keys[i] = _nucleus(keys[i], sample.draw.top_p)
+    uniform = np.stack([sample.stream.random(logs.shape[1]) for sample in samples])
+    keys -= np.log(-np.log(uniform + 1e-300) + 1e-300)
+    values = [_first_accepted(sample, row) for sample, row in zip(samples, keys, strict=True)]
+    _weigh(samples, logs, values)
+    return values
 
 
 def _nucleus(logs: Floats, top_p: float) -> Floats:
     """Logits without those beyond the most probable values that hold this share of probability."""
-    if top_p >= 1.0:
-        return logs
     order = np.argsort(-logs, kind="stable")
     shares = np.exp(logs[order] - logs[order[0]])
     before = np.cumsum(shares) - shares
@@ -390,26 +411,38 @@ def _nucleus(logs: Floats, top_p: float) -> Floats:
     return kept
 
 
-def _first_accepted(draft: Draft, keys: Floats) -> int | None:
-    """Sorted by these keys, the first accepted value is a draw from the distribution over all accepted ones."""
-    best = int(keys.argmax())
-    if not np.isfinite(keys[best]):
-        return None
-    if draft.accepts(np.array([best]))[0]:
-        return best
-    order = np.argsort(-keys, kind="stable")[1:MOST_TRIES]
-    order = order[np.isfinite(keys[order])]
-    for begin in range(0, len(order), TRIES):
-        candidates = order[begin : begin + TRIES]
-        fits = draft.accepts(candidates)
-        if fits.any():
-            return int(candidates[fits.argmax()])
+def _first_accepted(sample: Sample, keys: Floats) -> int | None:
+    """Sorted by these keys, the first accepted value is a draw from the distribution over all accepted ones.
+
+    Each attempt looks further down than the one before; where nothing is accepted a flaw is left.
+    """
+    accepts, best = sample.draft.accepts, int(keys.argmax())
+    if np.isfinite(keys[best]):
+        if accepts(np.array([best]))[0]:
+            return best
+        order = np.argsort(-keys, kind="stable")[1 : MOST_TRIES << 2 * sample.attempt]
+        order = order[np.isfinite(keys[order])]
+        begin, count = 0, TRIES
+        while begin < len(order):
+            candidates = order[begin : begin + count]
+            fits = accepts(candidates)
+            if fits.any():
+                return int(candidates[fits.argmax()])
+            begin, count = begin + count, 2 * count
+    sample.flaw = "no value fits into what is there"
     return None
 
 
-def _mass(logs: Floats, value: int, reach: int | None) -> float:
-    """Log-probability of all values within reach; bins of a number wrap around where their ends meet."""
-    if reach is None:
-        return float(logs[value])
-    near = np.arange(value - reach, value + reach + 1) % len(logs)
-    return float(np.log(np.exp(logs[near]).sum()))
+def _weigh(samples: Sequence[Sample], logs: Floats, values: Sequence[int | None]) -> None:
+    """Add what the model thinks of the values drawn, log-probabilities (n, size); bins of a number wrap around."""
+    reaches: dict[int, list[int]] = {}
+    for i, (sample, value) in enumerate(zip(samples, values, strict=True)):
+        if value is not None:
+            sample.log_likelihood += float(logs[i, value])
+            reaches.setdefault(sample.draft.reach() or 0, []).append(i)
+    for reach, rows in reaches.items():
+        drawn = np.array([values[i] for i in rows])
+        near = (drawn[:, None] + np.arange(-reach, reach + 1)) % logs.shape[1]
+        masses = np.log(np.exp(logs[np.array(rows)[:, None], near]).sum(axis=1)) if reach else logs[rows, drawn]
+        for i, mass in zip(rows, masses.tolist(), strict=True):
+            samples[i].log_mass += mass

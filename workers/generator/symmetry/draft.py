@@ -33,8 +33,8 @@ from workers.generator.symmetry.vocabulary import (
 )
 from workers.spacegroups import Ints, centring, positions
 
-PROMPT = 14  # slots for conditions and the formula's elements
-LENGTHS = (64, 104, 184, 296)  # slots of a tile's rows
+PROMPTS = (6, 14)  # slots for conditions and the formula's elements: of most requests, of any
+SPANS = (50, 90, 170, 266)  # slots for the tokens
 NEAR = 6  # bins of a number that lie within twice its blur, and a little more
 
 
@@ -75,9 +75,12 @@ class Draft:
 
     @property
     def room(self) -> Room:
-        atoms = max(self.plan.units) * sum(count for _, count in self.formula)
-        needed = PROMPT + 3 + len(CELL) + 4 * atoms  # at most four tokens for an atom
-        return PROMPT, next(length for length in LENGTHS if length >= needed)
+        plan = self.plan
+        rows = len(plan.wanted) + (plan.space_group is not None) + len(self.formula)
+        atoms = max(plan.units) * sum(count for _, count in self.formula)
+        needed = 3 + len(CELL) + 4 * atoms  # at most four tokens for an atom
+        prompt = next(slots for slots in PROMPTS if slots >= rows)
+        return prompt, prompt + next(slots for slots in SPANS if slots >= needed)
 
     def prompt(self, conditioned: bool) -> list[list[int]]:
         steered = condition_rows(self.plan.wanted, self.plan.space_group) if conditioned else []

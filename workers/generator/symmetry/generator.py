@@ -1,6 +1,6 @@
 """The crystal generator of the symmetry grammar: formulas or wishes in, crystals out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from math import gcd
 from typing import cast
@@ -12,19 +12,20 @@ from pymatgen.core import Element
 
 from workers.cards import Card
 from workers.compositions import from_amounts
-from workers.crystals import flaw
+from workers.crystals import flaw, space_group
 from workers.errors import CheckpointError
 from workers.generator.requests import CrystalRequest, Generated, Refusal, asked_formula, improper
-from workers.generator.sampler import Draw, Sample, Sampler
+from workers.generator.sampler import ATTEMPTS, Draw, Sample, Sampler
 from workers.generator.symmetry.draft import Draft, Plan
 from workers.generator.symmetry.network import GeneratorConfig, GeneratorModel
-from workers.generator.symmetry.placement import holds
+from workers.generator.symmetry.placement import holds, places
 from workers.generator.symmetry.proposal import Proposal
 from workers.generator.symmetry.unfolding import unfold
 from workers.generator.symmetry.vocabulary import ELEMENTS, MAX_ATOMS, SITES
 
 PROPOSING = 1 << 62  # turns a request's seed into that of its formula's proposal
 NOTHING = -float("inf")
+TOLERANCES = (0.1, 0.01)  # Å, at which an asked space group is looked for
 ROWS = {"element_features": ELEMENTS, "site_features": SITES + 1, "radii": ELEMENTS}
 
 Arrays = Mapping[str, npt.NDArray[np.generic]]
@@ -41,28 +42,46 @@ class CrystalGenerator:
     def generate(self, requests: Sequence[CrystalRequest]) -> list[Generated]:
         """One answer for each request, in order."""
         begun = [self._begin(request) for request in self._with_formulas(requests)]
-        self.sampler.run([sample for sample in begun if isinstance(sample, Sample)])
-        return [_answer(sample) for sample in begun]
+        samples = {i: one for i, one in enumerate(begun) if isinstance(one, Sample)}
+        self._write(samples.values())
+        answers = [_answer(one) for one in begun]
+        while strays := [i for i, one in samples.items() if _strays(one, answers[i], requests[i].space_group)]:
+            self._again({i: samples[i] for i in strays}, answers)
+        return answers
 
-    def _with_formulas(self, requests: Sequence[CrystalRequest]) -> list[CrystalRequest | Refusal]:
-        """The requests with the formulas that the model proposes where they have none."""
-        asked = {i: request for i, request in enumerate(requests) if request.formula is None}
-        samples = {i: _proposal(request) for i, request in asked.items() if improper(request) is None}
+    def _again(self, samples: Mapping[int, Sample], answers: list[Generated]) -> None:
+        """Draw some once more; where that comes to nothing the answer stays."""
+        for sample in samples.values():
+            sample.restart()
+        self._write(samples.values())
+        for i, sample in samples.items():
+            answer = _answer(sample)
+            answers[i] = answers[i] if answer.crystal is None else answer
+
+    def _write(self, samples: Iterable[Sample]) -> None:
+        """Those of large formulas first: what is written last then ends together, and leaves few rows idle."""
+        self.sampler.run(sorted(samples, key=lambda sample: -sum(n for _, n in cast(Draft, sample.draft).formula)))
+
+    def _with_formulas(self, requests: Sequence[CrystalRequest]) -> list[CrystalRequest | Generated]:
+        """The requests with the formulas that the model proposes where they have none, or why it proposes none."""
+        found: list[CrystalRequest | Generated] = list(requests)
+        samples: dict[int, Sample] = {}
+        for i, request in enumerate(requests):
+            if request.formula is None:
+                refusal = improper(request) or _too_small(request)
+                if refusal is None:
+                    samples[i] = _proposal(request)
+                else:
+                    found[i] = refusal.answer()
         self.sampler.run(list(samples.values()))
-        return [_with_formula(request, samples.get(i)) for i, request in enumerate(requests)]
+        return [_with_formula(one, samples[i]) if i in samples else one for i, one in enumerate(found)]
 
-    def _begin(self, request: CrystalRequest | Refusal) -> Sample | Refusal:
-        if isinstance(request, Refusal):
+    def _begin(self, request: CrystalRequest | Generated) -> Sample | Generated:
+        if isinstance(request, Generated):
             return request
-        formula = asked_formula(request, MAX_ATOMS)
-        if isinstance(formula, Refusal):
-            return formula
-        units = _units(request, formula)
-        if isinstance(units, Refusal):
-            return units
-        part = gcd(*(count for _, count in formula))  # two in O2 and its like: known crystals are told as O
-        formula, units = [(number, count // part) for number, count in formula], tuple(part * n for n in units)
-        plan = Plan(formula, units, request.space_group, dict(request.wanted))
+        plan = _plan(request)
+        if isinstance(plan, Refusal):
+            return plan.answer()
         return Sample(lambda: Draft(plan, self.radii), _draw(request))
 
 
@@ -77,14 +96,37 @@ def _proposal(request: CrystalRequest) -> Sample:
     return Sample(lambda: Proposal(wanted, request.space_group, most, request.charge_balanced), draw)
 
 
-def _with_formula(request: CrystalRequest, sample: Sample | None) -> CrystalRequest | Refusal:
-    if sample is None:
+def _too_small(request: CrystalRequest) -> Refusal | None:
+    """Why no formula at all has a cell of what is asked for."""
+    group, limit = request.space_group, min(request.max_atoms, MAX_ATOMS)
+    if group is None or (smallest := min(places(group).sizes)) <= limit:
+        return None
+    return Refusal(f"a cell of space group {group} has at least {smallest} atoms; at most {limit} are asked for")
+
+
+def _with_formula(request: CrystalRequest | Generated, sample: Sample) -> CrystalRequest | Generated:
+    """The request with the formula that a sample proposes, or why it cannot be had."""
+    if isinstance(request, Generated):
         return request
     if sample.flaw is not None:
-        return Refusal(sample.flaw)
+        return Generated(None, NOTHING, sample.flaw)
     formula = cast(Proposal, sample.draft).formula
     amounts = {str(Element.from_Z(number).symbol): float(amount) for number, amount in formula}
-    return replace(request, formula=from_amounts(amounts).formula)
+    found = replace(request, formula=from_amounts(amounts).formula)
+    plan = _plan(found)
+    return Generated(None, NOTHING, plan.reason) if isinstance(plan, Refusal) else found
+
+
+def _plan(request: CrystalRequest) -> Plan | Refusal:
+    formula = asked_formula(request, MAX_ATOMS)
+    if isinstance(formula, Refusal):
+        return formula
+    units = _units(request, formula)
+    if isinstance(units, Refusal):
+        return units
+    part = gcd(*(count for _, count in formula))  # two in O2 and its like: known crystals are told as O
+    formula, units = [(number, count // part) for number, count in formula], tuple(part * n for n in units)
+    return Plan(formula, units, request.space_group, dict(request.wanted))
 
 
 def _units(request: CrystalRequest, formula: list[tuple[int, int]]) -> tuple[int, ...] | Refusal:
@@ -102,15 +144,22 @@ def _units(request: CrystalRequest, formula: list[tuple[int, int]]) -> tuple[int
     return Refusal(f"{units} formula units of {request.formula} do not fit into {where}")
 
 
-def _answer(sample: Sample | Refusal) -> Generated:
-    if isinstance(sample, Refusal):
-        return Generated(None, NOTHING, sample.reason)
+def _answer(sample: Sample | Generated) -> Generated:
+    if isinstance(sample, Generated):
+        return sample
     if sample.flaw is not None:
         return Generated(None, NOTHING, sample.flaw)
     crystal = unfold(cast(Draft, sample.draft).crystal())
     if found := flaw(crystal):
         return Generated(None, NOTHING, found)
     return Generated(crystal, sample.log_likelihood, None, sample.log_mass)
+
+
+def _strays(sample: Sample, answer: Generated, group: int | None) -> bool:
+    """Whether atoms on places of more symmetry make another group of it, and it can be drawn again."""
+    if group is None or answer.crystal is None or sample.attempt + 1 >= ATTEMPTS:
+        return False
+    return all(space_group(answer.crystal, tolerance) != group for tolerance in TOLERANCES)
 
 
 def _model(card: Card, arrays: Arrays) -> GeneratorModel:
@@ -120,9 +169,9 @@ def _model(card: Card, arrays: Arrays) -> GeneratorModel:
         model = GeneratorModel(config, *features)
     except (IndexError, TypeError, RuntimeError) as exc:
         raise CheckpointError(card.name, str(exc).splitlines()[0]) from exc
-    if config.width % config.heads:
-        raise CheckpointError(card.name, f"{config.heads} heads do not share a width of {config.width}")
     weights = {name: _tensor(card, arrays, name) for name, _ in model.named_parameters()}
+    if foreign := sorted(set(arrays) - set(weights) - set(ROWS)):
+        raise CheckpointError(card.name, f"array {foreign[0]!r} has no place in a model of this size")
     for name, parameter in model.named_parameters():
         found, wanted = tuple(weights[name].shape), tuple(parameter.shape)
         if found != wanted:

@@ -7,7 +7,7 @@ from pymatgen.core import Element
 
 from workers.compositions import INERT
 from workers.generator.sampler import DeadEnd, Head, Ints, Mask, Room
-from workers.generator.symmetry.draft import PROMPT
+from workers.generator.symmetry.draft import PROMPTS
 from workers.generator.symmetry.grammar import Formula, Slot, condition_rows, row
 from workers.generator.symmetry.placement import holds
 from workers.generator.symmetry.vocabulary import ELEMENTS, HEADS, MAX_ATOMS, Role
@@ -15,7 +15,7 @@ from workers.oxidation import can_be_neutral
 from workers.symbols import SYMBOLS
 
 MOST_ELEMENTS = 8
-LENGTH = PROMPT + 2 * MOST_ELEMENTS + 2
+ROOM = PROMPTS[0], PROMPTS[0] + 2 * MOST_ELEMENTS + 2  # all conditions, and a token to begin and to end with
 
 
 class Proposal:
@@ -34,7 +34,7 @@ class Proposal:
 
     @property
     def room(self) -> Room:
-        return PROMPT, LENGTH
+        return ROOM
 
     def prompt(self, conditioned: bool) -> list[list[int]]:
         return condition_rows(self.wanted, self.space_group) if conditioned else []
