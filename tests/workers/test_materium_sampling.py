@@ -17,7 +17,10 @@ from workers.generator.materium.generator import Arrays, MateriumGenerator
 from workers.generator.materium.network import MateriumModel, NetworkConfig
 from workers.generator.materium.tokens import ANGLE, COORDINATE, LENGTH, ORDERS, Grid, own_vocabulary
 from workers.generator.requests import CrystalRequest
+from workers.generator.sampler import Draw, Sample, _choose
 from workers.generator.units import count_units
+
+torch.set_num_threads(1)  # as load_model does
 
 SMALL = NetworkConfig(width=32, layers=1, heads=2, dropout=0.0)
 
@@ -104,3 +107,23 @@ def test_broken_weights_are_refused() -> None:
     missing = {name: array for name, array in arrays().items() if name != "species"}
     with pytest.raises(CheckpointError, match="species"):
         MateriumGenerator(card, missing)
+
+
+class Picky:
+    """A draft that takes one value alone."""
+
+    done = False
+
+    def allowed(self) -> None: ...
+
+    def reach(self) -> None: ...
+
+    def accepts(self, candidates: np.ndarray) -> np.ndarray:
+        return candidates == 200
+
+
+def test_each_attempt_looks_further_for_what_fits() -> None:
+    sample, falling = Sample(Picky, Draw(0, 0.01)), -np.arange(960.0)[None]  # type: ignore[arg-type]
+    assert _choose([sample], falling) == [None] and sample.flaw is not None
+    sample.restart()
+    assert _choose([sample], falling) == [200] and sample.flaw is None

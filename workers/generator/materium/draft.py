@@ -85,6 +85,7 @@ class Draft:
         self.points: list[list[int]] = []
         self.cell: list[float] = []
         self.clearance: Clearance | None = None
+        self.closing = False  # whether the likeliest last angle was looked at
         self.position = self.begin
         self.before = row(Role.ATOMS, Special.ATOMS)
         self.role: Role | None = Role.SPECIES
@@ -154,8 +155,10 @@ class Draft:
 
     def _places(self, candidates: Ints) -> Mask:
         """Which last coordinates put an atom where there is none, nor close by in the cell of the attempt before."""
-        taken = [point[2] for point in self.points[:-1] if point[:2] == self.points[-1]]
-        free = ~np.isin(candidates, taken)
+        free = np.ones(len(candidates), dtype=np.bool_)
+        for point in self.points[:-1]:
+            if point[:2] == self.points[-1]:
+                free &= candidates != point[2]
         guess = self.plan.memory.guess
         if guess is None or len(self.points) < 2:
             return free
@@ -188,8 +191,9 @@ class Draft:
         cells = np.tile([*self.cell, 0.0], (len(values), 1))
         cells[:, -1] = values
         fine = self.clearance.cells(cells)
-        if not fine.any() and self.plan.formula:
+        if not (fine.any() or self.closing) and self.plan.formula:
             self.plan.memory.guess = guessed(cells[0]) or self.plan.memory.guess
+        self.closing = True
         return fine
 
     def crystal(self) -> Crystal:

@@ -142,7 +142,7 @@ class MateriumGenerator:
 
 def _answer(sample: Sample | Refusal) -> Generated:
     if isinstance(sample, Refusal):
-        return Generated(None, NOTHING, sample.reason)
+        return sample.answer()
     if sample.flaw is not None:
         return Generated(None, NOTHING, sample.flaw)
     crystal = cast(Draft, sample.draft).crystal()

@@ -159,12 +159,8 @@ def _layout(weights: Weights, sizes: Json, tokens: Json) -> dict[str, object]:
         "steered": sorted(names - {"group"}),
         "original": True,
         "bins": int(tokens["num_quant_bins"]),
-        "ranges": {_short(key): list(map(float, pair)) for key, pair in tokens["lattice_stats"].items()},
+        "ranges": {str(key).lower(): list(map(float, pair)) for key, pair in tokens["lattice_stats"].items()},
     }
-
-
-def _short(key: str) -> str:
-    return str(key).lower()
 
 
 def _fill(model: MateriumModel, weights: Weights, conditions: list[str]) -> None:
