@@ -137,6 +137,7 @@ REFUSED: dict[str, object] = {
     "vocabulary of 50304": content(model_args=ARGUMENTS | {"vocab_size": 50304}),
     "vocabulary of None": content(model_args={}),
     "layers 0": content(model_args=ARGUMENTS | {"n_layer": 0}),
+    "layers 60000": content(model_args=ARGUMENTS | {"n_layer": 60_000}),
     "layers '2'": content(model_args=ARGUMENTS | {"n_layer": "2"}),
     "context 1000000000": content(model_args=ARGUMENTS | {"block_size": 10**9}),
     "a multiple": content(model_args=ARGUMENTS | {"n_head": 3}),
@@ -144,8 +145,19 @@ REFUSED: dict[str, object] = {
     "norm.weight is missing": content(model=without("transformer.ln_f.weight")),
     "is nothing|nothing is expected": content(model=changed("transformer.extra.weight", torch.zeros(2))),
     "position.weight is (95, 16)": content(model=changed("transformer.wpe.weight", torch.zeros(95, 16))),
+    "no table of weights|whole numbers": content(model=changed("transformer.ln_f.weight", torch.ones(16).int())),
+    "no table of weights|sparse": content(model=changed("transformer.ln_f.weight", torch.ones(16).to_sparse())),
+    "norm.weight is (100000, 100000)": content(
+        model=changed("transformer.ln_f.weight", torch.ones(1).half().expand(100_000, 100_000))
+    ),
+    "not finite|infinite": content(
+        model=changed("transformer.ln_f.weight", torch.full((16,), 1e300, dtype=torch.float64))
+    ),
     "not finite": content(model=changed("transformer.ln_f.weight", torch.full((16,), torch.nan))),
+    "not finite|all": content(model={name: value * torch.nan for name, value in weights().items()}),
     "ties them": content(model=changed("lm_head.weight", torch.zeros(VOCABULARY, 16))),
+    "ties them|other numbers": content(model=changed("lm_head.weight", torch.zeros(VOCABULARY, 16).half())),
+    "ties them|other shape": content(model=changed("lm_head.weight", torch.zeros(2))),
 }
 
 

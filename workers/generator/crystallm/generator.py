@@ -55,7 +55,7 @@ class CrystaLLMGenerator:
             self.sampler.run([samples[index] for index in waiting])
             waiting = [index for index in waiting if cast(CifDraft, samples[index].draft).cut]
         return [
-            Generated(None, NOTHING, plan.reason) if isinstance(plan, Refusal) else _answer(samples[index], plan)
+            plan.answer() if isinstance(plan, Refusal) else _answer(samples[index], plan)
             for index, plan in enumerate(plans)
         ]
 

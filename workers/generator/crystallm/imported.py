@@ -1,7 +1,9 @@
 """Checkpoints that CrystaLLM's authors publish: nanoGPT's `ckpt.pt`, read without running any of it."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import asdict
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +21,8 @@ EXPECTED = "a CrystaLLM checkpoint (ckpt.pt) is expected"
 TILE = 32  # drafts written together
 SMALL_TILE = 16  # the same for networks whose cache is large
 LARGE = 512  # width beyond which it is
-MOST = 1 << 16  # of any size that a checkpoint names
 _SIZES = {"n_embd": "width", "n_layer": "layers", "n_head": "heads", "block_size": "context"}
+_MOST = {"width": 1 << 14, "layers": 256, "heads": 256, "context": 1 << 16}
 _COMPILED = "_orig_mod."  # what torch.compile puts before names
 _NAMES = (
     (r"transformer\.(wte|wpe|ln_f)\.", {"wte": "token.", "wpe": "position.", "ln_f": "norm."}),
@@ -29,7 +31,8 @@ _NAMES = (
     (r"(?<=\d\.)attn\.(c_attn|c_proj)\.", {"c_attn": "qkv.", "c_proj": "out."}),
     (r"(?<=\d\.)mlp\.(c_fc|c_proj)\.", {"c_fc": "up.", "c_proj": "down."}),
 )
-_LEFT_OUT = re.compile(r"lm_head\.weight|transformer\.h\.\d+\.attn\.bias")  # the tied head, and a mask of old versions
+_LEFT_OUT = re.compile(r"transformer\.h\.\d+\.attn\.bias")  # the mask of old versions
+_HEAD, _TABLE = "lm_head.weight", "token.weight"  # the same, where the head is there
 
 Arrays = dict[str, npt.NDArray[np.generic]]
 
@@ -38,15 +41,14 @@ def read(path: Path) -> tuple[CrystaLLMConfig, Arrays]:
     """Configuration and float32 weights of a published checkpoint, by our names; raises CheckpointError."""
     content = _loaded(path)
     config = _config(path, content.get("model_args"))
-    weights = _weights(path, content.get("model"))
-    wanted = {name: tuple(value.shape) for name, value in _skeleton(config).state_dict().items()}
-    found = {name: tuple(value.shape) for name, value in weights.items()}
-    if wanted != found:
-        name = sorted(wanted.items() ^ found.items())[0][0]
-        shapes = found.get(name, "missing"), wanted.get(name, "nothing")
-        raise CheckpointError(path, f"{name} is {shapes[0]}; {shapes[1]} is expected")
+    given = _weights(path, content.get("model"))
+    head = given.pop(_HEAD, None)
+    _check_shapes(path, given, config)
+    weights = {name: value.float() for name, value in given.items()}
     if broken := [name for name, value in weights.items() if not torch.isfinite(value).all()]:
         raise CheckpointError(path, f"{broken[0]} has numbers that are not finite")
+    if head is not None and not _same(head, weights[_TABLE]):
+        raise CheckpointError(path, f"{_HEAD} is not {_TABLE}; CrystaLLM ties them")
     return config, {name: value.numpy() for name, value in weights.items()}
 
 
@@ -94,8 +96,8 @@ def _config(path: Path, given: object) -> CrystaLLMConfig:
         raise CheckpointError(path, f"a vocabulary of {given.get('vocab_size')}; CrystaLLM's has {VOCABULARY} tokens")
     sizes = {ours: given.get(theirs) for theirs, ours in _SIZES.items()}
     for name, size in sizes.items():
-        if type(size) is not int or not 0 < size < MOST:
-            raise CheckpointError(path, f"{name} {size!r}; {EXPECTED}")
+        if type(size) is not int or not 0 < size <= _MOST[name]:
+            raise CheckpointError(path, f"{name} {size!r}; 1 to {_MOST[name]} are read")
     config = CrystaLLMConfig(**sizes, bias=bool(given.get("bias", True)))  # type: ignore[arg-type]
     if config.width % config.heads:
         raise CheckpointError(path, f"a width of {config.width} for {config.heads} heads; a multiple is expected")
@@ -103,19 +105,34 @@ def _config(path: Path, given: object) -> CrystaLLMConfig:
 
 
 def _weights(path: Path, given: object) -> dict[str, Tensor]:
-    if not isinstance(given, dict) or not all(isinstance(value, Tensor) for value in given.values()):
+    if not isinstance(given, dict) or not all(map(_is_plain, given.values())):
         raise CheckpointError(path, f"has no table of weights; {EXPECTED}")
     plain = {str(name).removeprefix(_COMPILED): value for name, value in given.items()}
-    head, table = (plain.get(name) for name in ("lm_head.weight", "transformer.wte.weight"))
-    if head is not None and (table is None or not torch.equal(head, table)):
-        raise CheckpointError(path, "lm_head.weight is not transformer.wte.weight; CrystaLLM ties them")
-    return {_ours(name): value.float() for name, value in plain.items() if not _LEFT_OUT.fullmatch(name)}
+    return {_ours(name): value for name, value in plain.items() if not _LEFT_OUT.fullmatch(name)}
+
+
+def _is_plain(value: object) -> bool:
+    """Whether a value is numbers in memory: neither sparse nor quantised nor without its data."""
+    return isinstance(value, Tensor) and value.layout == torch.strided and value.is_floating_point() and value.is_cpu
 
 
 def _ours(name: str) -> str:
     for pattern, names in _NAMES:
         name = re.sub(pattern, lambda found, names=names: names[found[1]], name)  # type: ignore[misc]
     return name
+
+
+def _same(head: Tensor, table: Tensor) -> bool:
+    return head.shape == table.shape and torch.equal(head.float(), table)
+
+
+def _check_shapes(path: Path, weights: Mapping[str, Tensor], config: CrystaLLMConfig) -> None:
+    wanted = {name: tuple(value.shape) for name, value in _skeleton(config).state_dict().items()}
+    found = {name: tuple(value.shape) for name, value in weights.items()}
+    if wanted != found:
+        name = min(wanted.items() ^ found.items(), key=itemgetter(0))[0]
+        shapes = found.get(name, "missing"), wanted.get(name, "nothing")
+        raise CheckpointError(path, f"{name} is {shapes[0]}; {shapes[1]} is expected")
 
 
 def _skeleton(config: CrystaLLMConfig) -> CrystaLLM:

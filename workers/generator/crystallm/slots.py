@@ -72,8 +72,7 @@ def number(low: float, high: float) -> Asking:
     bounds = ceil(low * unit), floor(high * unit)
     taken, text = 0, ""
     while not text.endswith("."):
-        left = INTEGRAL - len(text) if text else INTEGRAL
-        reach = [DECIMALS + more for more in range(left)]
+        reach = [DECIMALS + more for more in range(INTEGRAL - len(text))]
         open_ = [digit for digit in range(0 if text else 1, 10) if _meets(10 * taken + digit, reach, bounds)]
         ends = [point] if text and _meets(taken, [DECIMALS], bounds) else []
         text += decode([(yield Slot(mask([*(_digits()[digit] for digit in open_), *ends])))])

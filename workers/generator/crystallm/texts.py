@@ -9,10 +9,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from workers.generator.crystallm.tokens import numbers
+
 FILE = "texts.npz"
 PARTS = ("train", "val")
 NOTHING = -1  # target where a row is filled up
 LOOSE = 8.0  # tokens that a batch's texts may differ in length by chance
+_BEGIN, _END = "_symmetry_space_group_name_H-M", "_symmetry_Int_Tables_number"  # of group and cell
+_SITES = "_atom_site_occupancy"  # the last word before them
 
 Ints = npt.NDArray[np.int64]
 
@@ -52,6 +56,12 @@ class Texts:
         for line, text in zip(table, found, strict=True):
             line[: len(text)] = text
         return torch.from_numpy(table)
+
+
+def tells(tokens: Tensor) -> Tensor:
+    """Which tokens (B, T) the formula leaves open: group, cell and sites, not what it says nor what is always alike."""
+    begun, ended, sites = ((tokens == numbers()[word]).cumsum(1) > 0 for word in (_BEGIN, _END, _SITES))
+    return ((begun & ~ended) | sites) & (tokens != NOTHING)
 
 
 def save(work: Path, texts: Texts) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -60,8 +60,3 @@ def encode(text: str) -> list[int]:
 def decode(encoded: Iterable[int]) -> str:
     """The text of a sequence of numbers, space groups without their mark."""
     return "".join(tokens()[number].removesuffix(MARK) for number in encoded)
-
-
-def spelt(parts: Sequence[str]) -> tuple[int, ...]:
-    """The numbers of tokens given one by one, space groups with their mark."""
-    return tuple(numbers()[part] for part in parts)
