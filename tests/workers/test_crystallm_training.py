@@ -17,7 +17,7 @@ from workers.generator.crystallm.dataset import prepare
 from workers.generator.crystallm.generator import CrystaLLMGenerator
 from workers.generator.crystallm.network import CrystaLLM, CrystaLLMConfig
 from workers.generator.crystallm.run import Recipe, Run
-from workers.generator.crystallm.texts import NOTHING, Texts, load
+from workers.generator.crystallm.texts import NOTHING, Texts, load, tells
 from workers.generator.crystallm.tokens import decode
 from workers.generator.requests import CrystalRequest
 
@@ -87,6 +87,14 @@ def test_what_fills_a_row_up_is_not_learnt_from(prepared: Path) -> None:
         assert training.loss(model, longer) == pytest.approx(float(training.loss(model, table)), abs=1e-5)
 
 
+def test_what_the_formula_says_is_not_learnt(prepared: Path) -> None:
+    texts = load(prepared)
+    table = texts.padded([0, 1])
+    told = decode(table[0][tells(table)[0]].tolist())
+    assert told.startswith("_symmetry_space_group_name_H-M Fm-3m\n_cell_length_a 5.64") and told.endswith(" 1\n\n")
+    assert not any(word in told for word in ("data", "radius", "chemical", "volume", "x, y, z", "_label"))
+
+
 def test_a_run_that_goes_on_is_the_run_that_was_not_interrupted(prepared: Path, tmp_path: Path) -> None:
     (tmp_path / "texts.npz").write_bytes((prepared / "texts.npz").read_bytes())
     whole = taught(tmp_path, 4)
@@ -109,7 +117,9 @@ def test_a_taught_network_writes_what_it_was_taught(prepared: Path) -> None:
     card = training.export(run, texts, "a command")
     found, arrays = load_checkpoint(prepared / training.CHECKPOINT)
     assert found == card and card.command == "a command" and str(len(HALITES)) in card.data
-    (answer,) = CrystaLLMGenerator(found, arrays).generate([CrystalRequest("KCl", 1, temperature=0.1)])
+    (answer,) = CrystaLLMGenerator(replace(found, tile=16), arrays).generate(
+        [CrystalRequest("KCl", 1, temperature=0.1)]
+    )
     assert answer.crystal is not None
     assert sorted(answer.crystal.species) == ["Cl", "K"]
     assert answer.crystal.lattice[0] * np.sqrt(2) == pytest.approx(6.29, abs=1.0)

@@ -7,9 +7,9 @@ import pytest
 from pymatgen.core import Lattice, Structure
 
 from workers.crystals import Crystal, from_structure, merge_duplicates
+from workers.generator.evaluation.weighing import Choice, weights
 from workers.generator.ranking import ENERGETIC, RANKINGS, WITHOUT_ENERGY, features, grouped, order
 from workers.generator.requests import Generated
-from workers.generator.weighing import Choice, weights
 
 
 def rocksalt(edge: float) -> Crystal:

@@ -21,7 +21,7 @@ from workers.cards import load_checkpoint
 from workers.errors import UserError
 from workers.generator.conditions import CONDITIONS
 from workers.generator.requests import CrystalRequest
-from workers.generator.symmetry import dataset, training
+from workers.generator.symmetry import dataset, grammar, training
 from workers.generator.symmetry.batches import crystals, pack, proposals
 from workers.generator.symmetry.generator import CrystalGenerator
 from workers.generator.symmetry.grammar import condition_rows, formula_of
@@ -30,7 +30,17 @@ from workers.generator.symmetry.network import SIZES, GeneratorConfig
 from workers.generator.symmetry.orbits import encode
 from workers.generator.symmetry.run import Recipe, Run
 from workers.generator.symmetry.tokens import PARTS, Tokens, load
-from workers.generator.symmetry.vocabulary import COORDINATE_AT, GROUP_AT, MAX_ATOMS, PADDING, VOLUME_AT, Column, Role
+from workers.generator.symmetry.vocabulary import (
+    ANY_STABILITY,
+    COORDINATE_AT,
+    GROUP_AT,
+    MAX_ATOMS,
+    NEAR_HULL,
+    PADDING,
+    VOLUME_AT,
+    Column,
+    Role,
+)
 from workers.symbols import SYMBOLS
 from workers.training import __main__ as command
 
@@ -94,7 +104,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def work(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("work")
-    dataset.prepare(data, folder, processes=1)
+    dataset.prepare(data, folder, "mpts52", processes=1)
     return folder
 
 
@@ -121,8 +131,7 @@ def copy_of(work: Path, folder: Path) -> Path:
 def formulas(tokens: Tokens, *parts: str) -> set[str]:
     found = set()
     for member in tokens.members(*parts):
-        form = tokens.forms[member]
-        rows = tokens.rows[tokens.starts[form] : tokens.starts[form + 1]]
+        rows = tokens.rows[slice(*tokens.starts[member : member + 2])]
         told = rows[rows[:, Column.ROLE] == Role.FORMULA]
         pairs = sorted((SYMBOLS[n - 1], int(c)) for n, c in told[:, [Column.ELEMENT, Column.COUNT]].tolist())
         found.add("".join(f"{symbol}{count}" for symbol, count in pairs))
@@ -148,6 +157,23 @@ def test_mp20_alone_is_its_training_split(data: Path, tmp_path: Path) -> None:
     assert formulas(tokens, "test", "extra") == set()
 
 
+def test_the_largest_scope_is_the_training_split_and_later_structures(data: Path, tmp_path: Path) -> None:
+    dataset.prepare(data, tmp_path, "all", processes=1)
+    tokens = load(tmp_path)
+    assert formulas(tokens, "train") == {"Cl1Na1", "Cl1K1", "Ni1O1", "O2Sn1", "Al2O3", "O2Ti1"}
+    assert formulas(tokens, "extra") == {"O1Sr1"}
+
+
+def test_only_later_structures_start_as_of_any_stability(work: Path) -> None:
+    tokens = load(work)
+    for part, wanted in (("train", NEAR_HULL), ("val", NEAR_HULL), ("extra", ANY_STABILITY)):
+        for member in tokens.members(part):
+            rows = tokens.rows[slice(*tokens.starts[member : member + 2])]
+            proposal = tokens.proposals[slice(*tokens.proposal_starts[member : member + 2])]
+            assert set(rows[rows[:, Column.ROLE] == Role.START, Column.VALUE]) == {wanted}
+            assert set(proposal[proposal[:, Column.ROLE] == Role.PROPOSE, Column.VALUE]) == {wanted}
+
+
 def test_a_missing_table_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="mp20.parquet"):
         dataset.prepare(tmp_path, tmp_path)
@@ -157,16 +183,17 @@ def test_tokens_are_those_of_the_crystals(work: Path) -> None:
     tokens = load(work)
     for member, structure in zip(tokens.members("train"), LEARNT, strict=True):
         matrix, numbers = np.asarray(structure.lattice.matrix), np.array(structure.atomic_numbers)
-        forms = encode(matrix, numbers, np.asarray(structure.frac_coords))
-        assert tokens.forms[member + 1] - tokens.forms[member] == len(forms)
+        crystal = encode(matrix, numbers, np.asarray(structure.frac_coords))
+        assert crystal is not None
+        np.testing.assert_array_equal(tokens.rows[slice(*tokens.starts[member : member + 2])], grammar.rows(crystal))
         starts = tokens.proposal_starts[member : member + 2]
         proposal = tokens.proposals[slice(*starts)]
         elements = proposal[proposal[:, Column.NEXT_ROLE] == Role.ELEMENT, Column.TARGET].tolist()
-        assert elements == [number for number, _ in formula_of(forms[0])] + [0]
+        assert elements == [number for number, _ in formula_of(crystal)] + [0]
         first = structure.density
-        told = [line[Column.VALUE] for line in condition_rows({"density": first, "band_gap": 3.0}, forms[0].group)]
+        told = [line[Column.VALUE] for line in condition_rows({"density": first, "band_gap": 3.0}, crystal.group)]
         known = [value for value in tokens.wanted[member].tolist() if value >= 0]
-        assert told[0] == known[0] and told[1] == known[1] and told[-1] == known[-1] == GROUP_AT + forms[0].group
+        assert told[0] == known[0] and told[1] == known[1] and told[-1] == known[-1] == GROUP_AT + crystal.group
         assert len(known) == 5  # magnetization alone is unknown
 
 
@@ -203,17 +230,6 @@ def test_conditions_are_shown_half_of_the_time_and_never_when_watched(work: Path
     assert all(sorted(wanted, key=tokens.wanted[member].tolist().index) == list(wanted) for wanted in shown)
     watched = crystals(tokens, [member] * 50, rng, steered=False)
     assert not any(len(wanted) for wanted in watched.wanted)
-
-
-def test_all_forms_are_read_in_turn_and_the_canonical_one_when_watched(work: Path) -> None:
-    tokens, rng = load(work), np.random.default_rng(0)
-    many = int(np.diff(tokens.forms).argmax())
-    count = int(np.diff(tokens.forms)[many])
-    assert count > 1
-    assert len({rows.tobytes() for rows in crystals(tokens, [many] * 200, rng).rows}) == count
-    first = slice(*tokens.starts[tokens.forms[many] : tokens.forms[many] + 2])
-    for rows in crystals(tokens, [many] * 20, rng, steered=False).rows:
-        np.testing.assert_array_equal(rows, tokens.rows[first])
 
 
 CHANCES = {"UNITS": MAX_ATOMS + 1, "GROUP": 231, "VOLUME": 320, "B_TO_A": 480, "FIRST": 960}
@@ -401,5 +417,5 @@ def test_arrays_fit_together(work: Path) -> None:
     tokens = load(work)
     assert len(PARTS) == 4 and tokens.part.max() < len(PARTS)
     assert tokens.wanted.shape == (len(tokens), len(CONDITIONS) + 1)
+    assert len(tokens.starts) == len(tokens.proposal_starts) == len(tokens) + 1
     assert tokens.starts[-1] == len(tokens.rows) and tokens.proposal_starts[-1] == len(tokens.proposals)
-    assert tokens.forms[-1] == len(tokens.starts) - 1

@@ -149,6 +149,19 @@ def test_training_writes_a_checkpoint_that_writes_crystals(tmp_path: Path, monke
     assert answer.crystal is None or answer.crystal.formula == "NaCl"
 
 
+def test_the_order_of_atoms_is_kept_with_the_run_and_its_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SIZES, "small", SMALL)
+    work = prepared(tmp_path)
+    training.train(work, "cpu", 0.005, False, 0, order="random")
+    training.train(work, "cpu", 0.006, True, 0)
+    generator = MateriumGenerator(*load_checkpoint(work / "checkpoint"))
+    assert generator.layout.order == "random" and "--order random" in generator.card.command
+    with pytest.raises(ValueError, match="begun with"):
+        training.train(work, "cpu", 0.007, True, 0, order="low")
+
+
 def test_loss_falls_on_what_is_repeated(tmp_path: Path) -> None:
     reader = Reader(training.load(prepared(tmp_path)), VOCABULARY, "high")
     run = Run(tmp_path, model(replace(SMALL, dropout=0.0)), replace(Recipe(), warmup=10), 0)

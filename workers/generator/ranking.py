@@ -18,10 +18,9 @@ LEAST_MASS = -10.0  # nats below the most probable structure: further down a mod
 MOST_ENERGY = 0.2  # eV/atom above the lowest: more says that bonds are a little off, not which structure it is
 
 # What one more unit of each column of `features` adds to the log-odds of being the structure sought; fitted by
-# `python -m workers.training.evaluate csp --split val`. Without energies mass counts more than in the fit for given
-# cells: where the model chooses the cell, repeats say less.
-WITHOUT_ENERGY = np.array([1.0, 0.5, 0.0])
-WITH_ENERGY = np.array([0.15, 0.35, -10.0])
+# `python -m workers.training.evaluate csp --split val`, alike for given cells and for cells that the model chooses.
+WITHOUT_ENERGY = np.array([0.15, 0.9, 0.0])
+WITH_ENERGY = np.array([0.1, 0.9, -7.5])
 
 
 def grouped(samples: Sequence[Generated]) -> list[Group]:

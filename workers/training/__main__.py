@@ -20,6 +20,7 @@ PREPARE = {  # where it needs more than training does
 }
 SIZED = ("crystal-generator", "materium-generator")
 SCOPED = ("crystal-generator",)
+ORDERED = ("materium-generator",)
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -37,9 +38,12 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--size", choices=("small", "base", "paper"), help=f"of {' and '.join(SIZED)}: small")
-    parser.add_argument("--scope", choices=("mp20", "all"), help=f"what {' and '.join(SCOPED)} learns from: all")
+    parser.add_argument("--scope", choices=("mp20", "mpts52", "all"), help="what crystal-generator learns from: all")
+    parser.add_argument(
+        "--order", choices=("low", "high", "xyz", "random"), help=f"of the atoms, {' and '.join(ORDERED)}: high"
+    )
     options = parser.parse_args(argv)
-    for flag, names in (("size", SIZED), ("scope", SCOPED)):
+    for flag, names in (("size", SIZED), ("scope", SCOPED), ("order", ORDERED)):
         if getattr(options, flag) and options.name not in names:
             parser.error(f"argument --{flag}: {options.name} has none")
     if options.step == "evaluate" and options.name.endswith("-generator"):
@@ -47,9 +51,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def _given(options: argparse.Namespace, flag: str) -> dict[str, str]:
-    value = getattr(options, flag)
-    return {flag: value} if value else {}
+def _given(options: argparse.Namespace, *flags: str) -> dict[str, str]:
+    return {flag: value for flag in flags if (value := getattr(options, flag))}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -61,7 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.step == "prepare":
         module.prepare(options.data, work, **_given(options, "scope"))
     elif options.step == "train":
-        module.train(work, options.device, options.minutes, options.resume, options.seed, **_given(options, "size"))
+        chosen = _given(options, "size", "order")
+        module.train(work, options.device, options.minutes, options.resume, options.seed, **chosen)
     else:
         module.evaluate(options.data, work, options.device, options.seed)
     return 0

@@ -17,13 +17,15 @@ from workers.cards import Card, save_checkpoint
 from workers.errors import UserError
 from workers.generator.crystallm.network import CrystaLLM, CrystaLLMConfig
 from workers.generator.crystallm.run import Recipe, Run
-from workers.generator.crystallm.texts import NOTHING, Texts, load
+from workers.generator.crystallm.texts import Texts, load, tells
+from workers.generator.crystallm.tokens import VOCABULARY
 
 CHECKPOINT = "checkpoint"
 NAME = "crystallm-generator"
 TILE = 64  # drafts written together
 SHORT, EARLY = 400, 0.5  # the longest text of the first part of the time, and the share of it that this is
-WATCHED_TOKENS = 8192  # in a batch of held-out texts
+WATCHED = 500  # held-out texts whose loss is reported after an epoch: more take time from training
+WATCHED_TOKENS = 8192  # in a batch of them
 
 
 def train(work: Path, device: str, minutes: float, resume: bool, seed: int) -> None:
@@ -84,21 +86,22 @@ def _epoch(run: Run[CrystaLLM], texts: Texts, share: float) -> Iterator[Tensor]:
 
 
 def loss(model: CrystaLLM, tokens: Tensor) -> Tensor:
-    """Mean cross-entropy in nats of the tokens (B, T) that are there."""
-    read, wanted = tokens[:, :-1].clamp(min=0), tokens[:, 1:]
-    return F.cross_entropy(model(read).float().flatten(0, 1), wanted.flatten(), ignore_index=NOTHING)
+    """Mean cross-entropy in nats of the tokens (B, T) that tell something."""
+    telling = tells(tokens)[:, 1:]
+    states = model.states(tokens[:, :-1].clamp(min=0))[telling]
+    return F.cross_entropy(model.scores(states, None, (0, VOCABULARY)).float(), tokens[:, 1:][telling])
 
 
 def watch(model: CrystaLLM, texts: Texts) -> float:
     """Mean loss of held-out texts."""
     total, count = 0.0, 0
-    members = texts.members("val", model.config.context)
+    members = texts.members("val", model.config.context)[:WATCHED]
     device = model.token.weight.device
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
         for tokens in texts.batches(members, WATCHED_TOKENS, np.random.default_rng(0)):
-            there = int((tokens[:, 1:] != NOTHING).sum())
-            total += float(loss(model, tokens.to(device))) * there
-            count += there
+            telling = int(tells(tokens)[:, 1:].sum())
+            total += float(loss(model, tokens.to(device))) * telling
+            count += telling
     return total / max(count, 1)
 
 

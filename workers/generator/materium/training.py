@@ -6,6 +6,7 @@ import time
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -24,27 +25,47 @@ from workers.generator.units import count_units
 CHECKPOINT = "checkpoint"
 TILE = 64  # drafts written together
 WATCHED = 1500  # held-out crystals whose loss is reported
-ORDER = "high"  # heaviest first, the paper's best for conditions; `tokens.ORDERS` has the others
 
 
-def train(work: Path, device: str, minutes: float, resume: bool, seed: int, size: str = "small") -> None:
+class Chosen(TypedDict, total=False):
+    """What of a model can be chosen: its size, and the order of the atoms."""
+
+    size: str
+    order: str
+
+
+DEFAULT = Chosen(size="small", order="high")  # heaviest first: the paper's best for conditions
+
+
+def train(work: Path, device: str, minutes: float, resume: bool, seed: int, **chosen: Unpack[Chosen]) -> None:
     """Train for this much time and leave the run and its averaged weights in the work folder.
 
     On a CPU its own time counts, so that other work beside it does not shorten the training.
+    Raises ValueError where a run is resumed as another one than it was.
     """
     torch.set_num_threads(1)
     torch.manual_seed(seed)
+    chosen = _settled(work, chosen, resume)
     crystals = load(work)
     vocabulary = own_vocabulary(crystals.species)
-    run = Run(work, MateriumModel(SIZES[size], vocabulary).to(device), Recipe(), seed)
+    run = Run(work, MateriumModel(SIZES[chosen["size"]], vocabulary).to(device), Recipe(), seed)
     if resume:
         run.restore()
-    (work / "model.json").write_text(json.dumps({"size": size, "order": ORDER}))
     print(f"{sum(p.numel() for p in run.model.parameters())} parameters, {len(crystals)} structures", flush=True)
-    _spend(run, Reader(crystals, vocabulary, ORDER), 60 * minutes)
+    _spend(run, Reader(crystals, vocabulary, chosen["order"]), 60 * minutes)
     run.save()
-    command = f"train --data DIR --minutes {minutes:g} --seed {seed} --size {size}"
+    command = f"train --data DIR --minutes {minutes:g} --seed {seed} --size {chosen['size']} --order {chosen['order']}"
     export(work, f"python -m workers.training materium-generator {command}")
+
+
+def _settled(work: Path, chosen: Chosen, resume: bool) -> Chosen:
+    """What the run in the work folder was begun with, or what it is begun with now."""
+    file = work / "model.json"
+    begun: Chosen = json.loads(file.read_text()) if resume else {**DEFAULT, **chosen}
+    if begun | chosen != begun:
+        raise ValueError(f"{chosen} chosen, but the run in {work} was begun with {begun}")
+    file.write_text(json.dumps(begun))
+    return begun
 
 
 def _spend(run: Run, reader: Reader, budget: float) -> None:

@@ -29,9 +29,8 @@ class Sequences:
 
 
 def crystals(tokens: Tokens, members: Sequence[int], rng: np.random.Generator, steered: bool = True) -> Sequences:
-    """One of each crystal's forms."""
-    forms = [int(rng.integers(*tokens.forms[m : m + 2])) if steered else int(tokens.forms[m]) for m in members]
-    rows = [tokens.rows[tokens.starts[f] : tokens.starts[f + 1]] for f in forms]
+    """The rows of the crystals, with conditions or without."""
+    rows = [tokens.rows[tokens.starts[m] : tokens.starts[m + 1]] for m in members]
     return Sequences([_shown(tokens.wanted[m], rng, steered) for m in members], rows)
 
 

@@ -17,13 +17,21 @@ from workers.generator.conditions import CONDITIONS, scaled
 from workers.generator.symmetry.grammar import formula_of, proposal_rows, rows, site_features
 from workers.generator.symmetry.orbits import encode
 from workers.generator.symmetry.tokens import PARTS, Tokens, save
-from workers.generator.symmetry.vocabulary import CONDITION_AT, ELEMENTS, GROUP_AT, LEVELS
+from workers.generator.symmetry.vocabulary import (
+    ANY_STABILITY,
+    CONDITION_AT,
+    ELEMENTS,
+    GROUP_AT,
+    LEVELS,
+    NEAR_HULL,
+    Column,
+    Role,
+)
 from workers.hhi import hhi
 
 MAX_ROWS = 160
-MOST_FORMS = 8
 READ = ["material_id", "formula", "nsites", "lattice", "species", "frac_coords", "density"]
-SCOPES = ("mp20", "all")
+SCOPES = ("mp20", "mpts52", "all")  # MP-20 alone; with later structures, less what MPTS-52 holds out; MP-20 whole
 
 Labels = dict[str, float | None]
 
@@ -41,10 +49,10 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A crystal's forms as rows, the proposal of its formula, and the values of its conditions."""
+    """A crystal as rows, the proposal of its formula, and the values of its conditions."""
 
     part: int
-    forms: list[npt.NDArray[np.int16]]
+    rows: npt.NDArray[np.int16]
     proposal: npt.NDArray[np.int16]
     wanted: list[int]
 
@@ -64,16 +72,23 @@ def encoded(task: Task) -> Encoded | None:
     """The crystal's rows; None where the grammar cannot hold it."""
     vectors = np.asarray(Lattice.from_parameters(*task.lattice).matrix)
     coords = np.asarray(task.coords, dtype=np.float64).reshape(-1, 3)
-    crystals = encode(vectors, np.asarray(task.species), coords)[:MOST_FORMS]
-    if not crystals:
+    crystal = encode(vectors, np.asarray(task.species), coords)
+    if crystal is None:
         return None
-    cell = formula_of(crystals[0])
+    cell, table = formula_of(crystal), rows(crystal)
+    if len(table) > MAX_ROWS or len(cell) > 8:
+        return None
     units = gcd(*(count for _, count in cell))
-    forms = [rows(crystal) for crystal in crystals]
-    if len(forms[0]) > MAX_ROWS or len(cell) > 8:
-        return None
     proposal = proposal_rows([(number, count // units) for number, count in cell])
-    return Encoded(task.part, forms, proposal, condition_values(task.labels, crystals[0].group))
+    _start(table, task.part)
+    _start(proposal, task.part)
+    return Encoded(task.part, table, proposal, condition_values(task.labels, crystal.group))
+
+
+def _start(table: npt.NDArray[np.int16], part: int) -> None:
+    """Tell crystals near the convex hull from those of any stability, so that a request is answered by the former."""
+    start = np.isin(table[:, Column.ROLE], (Role.START, Role.PROPOSE))
+    table[start, Column.VALUE] = ANY_STABILITY if PARTS[part] == "extra" else NEAR_HULL
 
 
 def _task(part: str, item: dict[str, object], labels: Labels) -> Task:
@@ -111,14 +126,14 @@ def held_out_formulas(data: Path) -> tuple[set[str], set[str]]:
 
 
 def prepare(data: Path, work: Path, scope: str = "all", processes: int = 2) -> None:
-    """Encode MP-20 alone, or all that no test holds out; raises FileNotFoundError where a table is missing."""
+    """Encode MP-20 alone or with later structures of other formulas; raises FileNotFoundError without a table."""
     mp20, mpts52 = held_out_formulas(data)
-    tasks = list(_mp20(data, mpts52 if scope == "all" else set()))
-    tasks += list(_extra(data, mp20 | mpts52)) if scope == "all" else []
+    tasks = list(_mp20(data, mpts52 if scope == "mpts52" else set()))
+    tasks += [] if scope == "mp20" else list(_extra(data, mp20 | mpts52))
     with ProcessPoolExecutor(processes) as pool:
         found = [table for table in _watched(pool.map(encoded, tasks, chunksize=128), len(tasks)) if table is not None]
     features = {"element_features": element_features(), "radii": covalent_radii(), "site_features": site_features()}
-    save(work, _joined(found), **features)
+    save(work, _joined(found), scope=np.array(scope), **features)
     parts = np.bincount([table.part for table in found], minlength=len(PARTS)).tolist()
     print(f"{len(found)} structures, {len(tasks) - len(found)} left out, {parts} by part {PARTS}")
 
@@ -131,14 +146,11 @@ def _watched(tables: Iterable[Encoded | None], count: int) -> Iterator[Encoded |
 
 
 def _joined(found: list[Encoded]) -> Tokens:
-    forms = [form for table in found for form in table.forms]
-    proposals = [table.proposal for table in found]
     return Tokens(
-        rows=np.concatenate(forms),
-        starts=np.cumsum([0, *map(len, forms)]),
-        forms=np.cumsum([0, *(len(table.forms) for table in found)]),
-        proposals=np.concatenate(proposals),
-        proposal_starts=np.cumsum([0, *map(len, proposals)]),
+        rows=np.concatenate([table.rows for table in found]),
+        starts=np.cumsum([0, *(len(table.rows) for table in found)]),
+        proposals=np.concatenate([table.proposal for table in found]),
+        proposal_starts=np.cumsum([0, *(len(table.proposal) for table in found)]),
         wanted=np.array([table.wanted for table in found], dtype=np.int16),
         part=np.array([table.part for table in found], dtype=np.int8),
     )

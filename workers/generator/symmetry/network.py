@@ -42,7 +42,8 @@ class GeneratorConfig:
     width: int = 192
     layers: int = 4
     heads: int = 3
-    dropout: float = 0.15
+    dropout: float = 0.2
+    input_dropout: float = 0.1
 
 
 SIZES = {
@@ -115,6 +116,7 @@ class GeneratorModel(nn.Module):
         self.oxidation = nn.Embedding(STATES, width)
         self.finer = nn.Linear(width, width)
         self.finest = nn.Linear(width, 1)
+        self.dropout = nn.Dropout(config.input_dropout)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(width)
         self.bias = nn.Parameter(torch.zeros(VALUES))
@@ -165,7 +167,7 @@ class GeneratorModel(nn.Module):
     def forward(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """States (B, T, C) of token rows, and the table of value vectors that scores them."""
         prepared = self.prepare()
-        x, _ = self.embed(rows, prepared)
+        x = self.dropout(self.embed(rows, prepared)[0])
         mask = torch.full((rows.shape[1], rows.shape[1]), -1e9, device=rows.device).triu(1)
         for block in self.layers():
             x = block(x, mask)

@@ -125,11 +125,8 @@ def _orbit(group: int, number: int, position: int, digits: int, offsets: Floats)
     return Orbit(number, position, steps[:free], tuple(offsets[:free].tolist()))
 
 
-def _describe(group: int, numbers: Ints, points: Floats) -> list[tuple[Orbit, ...]]:
-    """Descriptions over the group's normaliser that name the same, smallest positions; the smallest one first.
-
-    The first orbit lies at zero along polar axes.
-    """
+def _describe(group: int, numbers: Ints, points: Floats) -> tuple[Orbit, ...]:
+    """The smallest description over the group's normaliser; the first orbit lies at zero along polar axes."""
     turns, polar = normaliser(group), list(polar_axes(group))
     moved = np.einsum("cij,nj->cni", turns.rotations, points) + turns.translations[:, None] / UNIT
     places, digits, offsets = locate(group, moved)  # (c, n)
@@ -142,21 +139,15 @@ def _describe(group: int, numbers: Ints, points: Floats) -> list[tuple[Orbit, ..
     rows = np.arange(len(moved))[:, None]
     places, digits, offsets = places[rows, order], digits[rows, order], offsets[rows, order]
     kinds = (-np.sort(-numbers)).tolist()
-    ranked = sorted(range(len(moved)), key=lambda i: (places[i].tolist(), digits[i].tolist()))
-    distinct = {tuple(digits[i].tolist()): i for i in reversed(ranked) if (places[i] == places[ranked[0]]).all()}
-    return [
-        tuple(
-            _orbit(group, *orbit)
-            for orbit in zip(kinds, places[i].tolist(), digits[i].tolist(), offsets[i], strict=True)
-        )
-        for i in sorted(distinct.values(), key=ranked.index)
-    ]
+    i = min(range(len(moved)), key=lambda i: (places[i].tolist(), digits[i].tolist()))
+    described = zip(kinds, places[i].tolist(), digits[i].tolist(), offsets[i], strict=True)
+    return tuple(_orbit(group, *orbit) for orbit in described)
 
 
-def encode(lattice: Floats, numbers: Ints, coords: Floats) -> list[SymmetricCrystal]:
-    """Equivalent symmetric forms of a crystal: lattice vectors (3, 3), atomic numbers, fractional coordinates (n, 3).
+def encode(lattice: Floats, numbers: Ints, coords: Floats) -> SymmetricCrystal | None:
+    """A crystal by its symmetry: from lattice vectors (3, 3), atomic numbers, fractional coordinates (n, 3).
 
-    The canonical one comes first; there is none where no tolerance gives orbits that the grid can hold exactly.
+    None where no tolerance gives orbits that the grid can hold exactly.
     """
     for tolerance in TOLERANCES:
         dataset = _standard_cell(lattice, numbers, coords, tolerance)
@@ -165,12 +156,11 @@ def encode(lattice: Floats, numbers: Ints, coords: Floats) -> list[SymmetricCrys
         group = int(dataset.number)
         first, counts = _first_atoms(dataset)
         kinds = np.asarray(dataset.std_types, dtype=np.int64)[first]
-        forms = _describe(group, kinds, np.asarray(dataset.std_positions)[first])
-        sizes = sorted(positions(group)[orbit.position].multiplicity for orbit in forms[0])
-        if sizes == sorted(counts.tolist()) and all(_exact(group, orbit) for orbit in forms[0]):
-            cell = cell_parameters(np.asarray(dataset.std_lattice))
-            return [SymmetricCrystal(group, cell, orbits) for orbits in forms]
-    return []
+        orbits = _describe(group, kinds, np.asarray(dataset.std_positions)[first])
+        sizes = sorted(positions(group)[orbit.position].multiplicity for orbit in orbits)
+        if sizes == sorted(counts.tolist()) and all(_exact(group, orbit) for orbit in orbits):
+            return SymmetricCrystal(group, cell_parameters(np.asarray(dataset.std_lattice)), orbits)
+    return None
 
 
 def _exact(group: int, orbit: Orbit) -> bool:

@@ -28,9 +28,9 @@ class Recipe:
     average: float = 0.998  # of the moving average of weights
     blur: float = 2.0  # standard deviation in bins of the targets of numbers
     proposals: float = 0.3  # share of the crystals whose formula is proposed in an epoch
-    whole_epochs: int = 4  # those that read all extra structures; later ones only so many of the long ones,
-    long_rows: int = 45  # of more rows than this,
-    long_share: float = 0.25  # for they cost more than they teach
+    extra: float = 0.3  # share of the later structures that an epoch reads,
+    long_rows: int = 45  # and of those of more rows
+    long_extra: float = 0.15  # a smaller one, for they cost more than they teach
     checkpoint_seconds: float = 120.0
 
 
@@ -90,8 +90,7 @@ class Run:
     def restore(self) -> None:
         arrays = load_file(self.work / "run.safetensors")
         state = json.loads((self.work / "run.json").read_text())
-        self.step, self.epoch, self.seconds = state["step"], state["epoch"], state["seconds"]
-        self.batch = state.get("batch", 0)
+        self.step, self.epoch, self.batch, self.seconds = (state[k] for k in ("step", "epoch", "batch", "seconds"))
         with torch.no_grad():
             for name, p in self.model.named_parameters():
                 p.copy_(arrays[f"model.{name}"])

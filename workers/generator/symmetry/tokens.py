@@ -13,14 +13,10 @@ PARTS = ("train", "val", "test", "extra")
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """Rows of all forms of all crystals one after the other, and what is known of each crystal.
-
-    A crystal has several equivalent forms, and a short sequence that proposes its formula.
-    """
+    """Rows of all crystals one after the other, likewise of what proposes their formulas, and what is known of each."""
 
     rows: npt.NDArray[np.int16]  # (R, COLUMNS)
-    starts: npt.NDArray[np.int64]  # (forms + 1,), where each form begins
-    forms: npt.NDArray[np.int64]  # (n + 1,), each crystal's first form
+    starts: npt.NDArray[np.int64]  # (n + 1,), where each crystal begins
     proposals: npt.NDArray[np.int16]  # (P, COLUMNS)
     proposal_starts: npt.NDArray[np.int64]  # (n + 1,)
     wanted: npt.NDArray[np.int16]  # (n, conditions), values that stand for what a crystal has, -1 where unknown
@@ -44,6 +40,12 @@ def load(work: Path) -> Tokens:
     """Read the rows again; raises FileNotFoundError before they were prepared."""
     with np.load(work / FILE) as arrays:
         return Tokens(**{name: arrays[name] for name in Tokens.__slots__})
+
+
+def load_scope(work: Path) -> str:
+    """Which structures were prepared."""
+    with np.load(work / FILE) as arrays:
+        return str(arrays["scope"])
 
 
 def load_features(work: Path) -> dict[str, npt.NDArray[np.float32]]:

@@ -19,11 +19,16 @@ from workers.errors import UserError
 from workers.generator.symmetry.batches import crystals, pack, proposals
 from workers.generator.symmetry.losses import measure
 from workers.generator.symmetry.run import Recipe, Run
-from workers.generator.symmetry.tokens import Tokens, load, load_features
+from workers.generator.symmetry.tokens import Tokens, load, load_features, load_scope
 
 CHECKPOINT = "checkpoint"
 TILE = 64  # drafts written together
 WATCHED = 1500  # held-out crystals whose loss is reported
+HELD_OUT = {
+    "mp20": "MP-20 val and test",
+    "mpts52": "every formula of MPTS-52 val and test; MP-20 val and test, and of the later structures their formulas",
+    "all": "MP-20 val and test; of the later structures every formula of MP-20's and of MPTS-52's val and test",
+}
 
 
 def train(work: Path, device: str, minutes: float, resume: bool, seed: int, size: str = "small") -> None:
@@ -71,7 +76,7 @@ def _check(device: str) -> None:
 
 
 def _epoch(run: Run, tokens: Tokens) -> Iterator[Tensor]:
-    """Every crystal once in one of its forms, and some of their formulas as proposals, in random order."""
+    """Every crystal once, and some of their formulas as proposals, in random order."""
     rng = np.random.default_rng((run.seed, run.epoch))
     members = np.concatenate([tokens.members("train"), _extra(run, tokens, rng)])
     proposed = members[rng.random(len(members)) < run.recipe.proposals]
@@ -91,16 +96,16 @@ def _epoch(run: Run, tokens: Tokens) -> Iterator[Tensor]:
 
 def _extra(run: Run, tokens: Tokens, rng: np.random.Generator) -> npt.NDArray[np.int64]:
     members = tokens.members("extra")
-    lengths = np.diff(tokens.starts)[tokens.forms[members]]
+    lengths = np.diff(tokens.starts)[members]
     recipe = run.recipe
-    kept = rng.random(len(members)) < recipe.long_share
-    return members[(lengths <= recipe.long_rows) | kept | (run.epoch < recipe.whole_epochs)]
+    share = np.where(lengths > recipe.long_rows, recipe.long_extra, recipe.extra)
+    return members[rng.random(len(members)) < share]
 
 
 def _share(tokens: Tokens, recipe: Recipe) -> float:
     """About which share of an epoch's batches are proposals."""
-    crystal = np.diff(tokens.starts)[tokens.forms[:-1]].sum()
-    return float(recipe.proposals * len(tokens.proposals) / (recipe.proposals * len(tokens.proposals) + crystal))
+    proposed = recipe.proposals * len(tokens.proposals)
+    return float(proposed / (proposed + len(tokens.rows)))
 
 
 def _watch(run: Run, tokens: Tokens) -> dict[str, float]:
@@ -127,8 +132,6 @@ def export(work: Path, command: str) -> Card:
     tokens = load(work)
     train, extra = (len(tokens.members(part)) for part in ("train", "extra"))
     later = f" and later Materials Project structures of up to 40 atoms ({extra})" if extra else ""
-    others = "; every formula of MPTS-52; of the later structures every formula of MP-20 val and test too"
-    spared = "MP-20 val and test" + (others if extra else "")
     return save_checkpoint(
         work / CHECKPOINT,
         arrays,
@@ -136,9 +139,9 @@ def export(work: Path, command: str) -> Card:
         kind="crystal-generator",
         config=state["config"],
         tile=TILE,
-        data=f"MP-20 train ({train} structures{', all coords_source but none' if not extra else ''}){later}",
+        data=f"MP-20 train ({train} structures, all coords_source but none){later}",
         licence="CC-BY 4.0, Materials Project",
-        held_out=spared,
+        held_out=HELD_OUT[load_scope(work)],
         seed=state["seed"],
         hardware=f"one CPU thread ({platform.processor() or platform.machine()})",
         seconds=round(state["seconds"]),

@@ -106,6 +106,7 @@ VALUE_AT = {
     **dict.fromkeys(RATIOS, RATIO_AT), **dict.fromkeys(ANGLES, ANGLE_AT), **dict.fromkeys(COORDINATES, COORDINATE_AT),
 }  # fmt: skip
 
+NEAR_HULL, ANY_STABILITY = 0, UNITS_AT  # how a sequence starts: MP-20 keeps to 0.08 eV/atom of the convex hull
 
 HEADS = {
     Role.UNITS: (UNITS_AT, MAX_ATOMS + 1),
