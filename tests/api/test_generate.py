@@ -220,7 +220,7 @@ class Rolling:
         species = ("Na", "Cl") if formula == "NaCl" else ("K", "Br")
         edge = 5.0 + request.seed % 1000 / 100
         cell = Crystal((edge, edge, edge, 90.0, 90.0, 90.0), species, ((0.0,) * 3, (0.5,) * 3))
-        return Generated(cell, -edge, None, -edge)
+        return Generated(cell, -100 * edge, None, -100 * edge)
 
 
 @pytest.fixture
