@@ -19,17 +19,19 @@ from safetensors.torch import load_file
 
 from workers.cards import load_checkpoint
 from workers.errors import UserError
+from workers.generator import run as running
 from workers.generator.conditions import CONDITIONS
 from workers.generator.requests import CrystalRequest
+from workers.generator.run import Run
 from workers.generator.symmetry import dataset, grammar, training
 from workers.generator.symmetry.batches import crystals, pack, proposals
 from workers.generator.symmetry.generator import CrystalGenerator
 from workers.generator.symmetry.grammar import condition_rows, formula_of
 from workers.generator.symmetry.losses import losses, measure
-from workers.generator.symmetry.network import SIZES, GeneratorConfig
+from workers.generator.symmetry.network import SIZES, GeneratorConfig, GeneratorModel
 from workers.generator.symmetry.orbits import encode
-from workers.generator.symmetry.run import Recipe, Run
 from workers.generator.symmetry.tokens import PARTS, Tokens, load
+from workers.generator.symmetry.training import Recipe, begun
 from workers.generator.symmetry.vocabulary import (
     ANY_STABILITY,
     COORDINATE_AT,
@@ -117,7 +119,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
     def start(stops: int | None = None) -> None:
         ticks = iter(range(1, stops or 1_000_000))
         tick = lambda: float(next(ticks))  # noqa: E731
-        monkeypatch.setattr(training, "time", SimpleNamespace(process_time=tick, monotonic=tick))
+        monkeypatch.setattr(running, "time", SimpleNamespace(process_time=tick, monotonic=tick))
 
     start()
     yield start
@@ -238,7 +240,7 @@ SPELT = {"ELEMENT": 119, "AMOUNT": MAX_ATOMS + 1}
 
 @pytest.mark.parametrize(("scale", "near"), [(0.0, 1e-4), (1.0, 1.5)], ids=["all alike", "random"])
 def test_a_network_that_knows_nothing_is_as_uncertain_as_chance(work: Path, scale: float, near: float) -> None:
-    run, tokens, rng = Run(work, Recipe(), seed=0), load(work), np.random.default_rng(0)
+    run, tokens, rng = begun(work, Recipe(), seed=0), load(work), np.random.default_rng(0)
     model = run.model.eval()
     with torch.no_grad():
         for parameter in model.parameters():
@@ -258,7 +260,7 @@ def test_a_network_that_knows_nothing_is_as_uncertain_as_chance(work: Path, scal
 
 
 def test_padding_and_conditions_change_no_count(work: Path) -> None:
-    run, tokens = Run(work, Recipe(), seed=0), load(work)
+    run, tokens = begun(work, Recipe(), seed=0), load(work)
     together = crystals(tokens, [0, 3, 4], np.random.default_rng(0), steered=False)
     rng = np.random.default_rng(0)
     (rows,) = pack(together, 10_000, rng)
@@ -277,7 +279,7 @@ def test_padding_and_conditions_change_no_count(work: Path) -> None:
 
 @pytest.mark.parametrize(("role", "first", "count"), [(Role.VOLUME, VOLUME_AT, 320), (Role.FIRST, COORDINATE_AT, 960)])
 def test_blur_forgives_a_near_miss(work: Path, role: Role, first: int, count: int) -> None:
-    run, tokens, rng = Run(work, Recipe(), seed=0), load(work), np.random.default_rng(0)
+    run, tokens, rng = begun(work, Recipe(), seed=0), load(work), np.random.default_rng(0)
     (rows,) = pack(crystals(tokens, [3], rng, steered=False), 10_000, rng)  # SnO2 with its one coordinate
     target = int(rows[rows[..., Column.NEXT_ROLE] == role][0, Column.TARGET])
 
@@ -300,15 +302,15 @@ def test_blur_forgives_a_near_miss(work: Path, role: Role, first: int, count: in
 
 def test_it_learns(work: Path, tmp_path: Path, clock: Callable[..., None]) -> None:
     folder = copy_of(work, tmp_path)
-    before = _loss(folder, Run(folder, Recipe(), seed=0))
+    before = _loss(folder, begun(folder, Recipe(), seed=0))
     training.train(folder, "cpu", minutes=2.0, resume=False, seed=0)  # 120 steps
-    run = Run(folder, Recipe(), seed=0)
+    run = begun(folder, Recipe(), seed=0)
     run.restore()
     assert _loss(folder, run) < 0.6 * before
-    assert json.loads((folder / "run.json").read_text())["step"] == run.step == 120
+    assert json.loads((folder / "run.json").read_text())["step"] == run.progress.step == 120
 
 
-def _loss(folder: Path, run: Run) -> float:
+def _loss(folder: Path, run: Run[GeneratorModel]) -> float:
     tokens, rng = load(folder), np.random.default_rng(0)
     batches = pack(crystals(tokens, tokens.members("train").tolist(), rng, steered=False), 400, rng)
     return measure(run.averaged(), batches)["crystal"]
@@ -334,13 +336,13 @@ def test_killed_and_resumed_it_is_what_it_would_have_been(
 
 
 def test_the_moving_average_follows_the_weights(work: Path, clock: Callable[..., None]) -> None:
-    run, tokens, rng = Run(work, Recipe(), seed=0), load(work), np.random.default_rng(0)
+    run, tokens, rng = begun(work, Recipe(), seed=0), load(work), np.random.default_rng(0)
     (rows,) = pack(crystals(tokens, [0, 1], rng), 10_000, rng)
     for _ in range(3):
         before = {name: p.detach().clone() for name, p in run.average.items()}
-        run.update(rows, 0.0)
+        run.update(lambda: losses(run.model, rows, 2.0), 0.0)
         weights = dict(run.model.named_parameters())
-        share = (run.step + 1) / (run.step + 10)
+        share = (run.progress.step + 1) / (run.progress.step + 10)
         for name in ("bias", "value.weight"):
             torch.testing.assert_close(run.average[name], share * before[name] + (1 - share) * weights[name])
     average = dict(run.averaged().named_parameters())
@@ -348,9 +350,9 @@ def test_the_moving_average_follows_the_weights(work: Path, clock: Callable[...,
 
 
 def test_the_rate_warms_up_and_cools_down(work: Path, clock: Callable[..., None]) -> None:
-    run = Run(work, Recipe(warmup=10, peak_rate=1.0), seed=0)
+    run = begun(work, Recipe(warmup=10, peak_rate=1.0), seed=0)
     assert run.rate(0.0) == pytest.approx(0.1)
-    run.step = 100
+    run.progress.step = 100
     rates = [run.rate(share) for share in np.linspace(0, 1, 20)]
     assert rates == sorted(rates, reverse=True)
     assert (rates[0], rates[-1], run.rate(2.0)) == pytest.approx((1.0, 0.02, 0.02))
@@ -411,6 +413,18 @@ def test_training_needs_neither_chemistry_nor_symmetry() -> None:
     loaded = set(done.stdout.split())
     assert "torch" in loaded
     assert not loaded & HEAVY
+
+
+def test_a_run_of_another_size_or_without_data_is_told_in_a_line(
+    work: Path, tmp_path: Path, clock: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command_line = ["crystal-generator", "train", "--data", str(tmp_path), "--out", str(tmp_path)]
+    assert command.main(command_line) == 2
+    assert capsys.readouterr().err.startswith(f"{tmp_path / 'tokens.npz'}: not found")
+    training.train(copy_of(work, tmp_path), "cpu", 0.1, False, 0)
+    capsys.readouterr()
+    assert command.main([*command_line, "--resume", "--size", "base"]) == 2
+    assert capsys.readouterr().err == f"--resume: {tmp_path} holds a run of a model of another size\n"
 
 
 def test_arrays_fit_together(work: Path) -> None:

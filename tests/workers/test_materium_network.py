@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from workers.cards import load_checkpoint
+from workers.errors import UserError
 from workers.generator.attention import causal, packs
 from workers.generator.materium import training
 from workers.generator.materium.batches import Reader
@@ -17,10 +18,11 @@ from workers.generator.materium.dataset import encoded, joined, species_table
 from workers.generator.materium.generator import MateriumGenerator
 from workers.generator.materium.losses import losses
 from workers.generator.materium.network import SIZES, MateriumModel, NetworkConfig, quickened, turned
-from workers.generator.materium.run import Recipe, Run
-from workers.generator.materium.tables import save
+from workers.generator.materium.tables import load, save
 from workers.generator.materium.tokens import Role, blank, own_vocabulary
+from workers.generator.materium.training import Recipe
 from workers.generator.requests import CrystalRequest
+from workers.generator.run import Run
 
 VOCABULARY = own_vocabulary(species_table())
 SMALL = NetworkConfig(width=32, layers=2, heads=2, dropout=0.1)
@@ -108,15 +110,15 @@ def test_packed_attention_is_attention() -> None:
 
 
 def test_a_resumed_run_ends_as_one_that_was_not_interrupted(tmp_path: Path) -> None:
-    reader = Reader(training.load(prepared(tmp_path)), VOCABULARY, "high")
+    reader = Reader(load(prepared(tmp_path)), VOCABULARY, "high")
     batch = next(reader.batches(np.array([0, 1, 0, 1]), 4096, np.random.default_rng(0)))
 
-    def steps(run: Run, count: int) -> None:
+    def steps(run: Run[MateriumModel], count: int) -> None:
         run.model.train()
         for _ in range(count):
             run.update(lambda: losses(run.model, batch, 0.3), 0.1)
 
-    def begun() -> Run:
+    def begun() -> Run[MateriumModel]:
         return Run(tmp_path, model(replace(SMALL, dropout=0.3)), Recipe(), 5)
 
     torch.manual_seed(1)
@@ -158,12 +160,12 @@ def test_the_order_of_atoms_is_kept_with_the_run_and_its_checkpoint(
     training.train(work, "cpu", 0.006, True, 0)
     generator = MateriumGenerator(*load_checkpoint(work / "checkpoint"))
     assert generator.layout.order == "random" and "--order random" in generator.card.command
-    with pytest.raises(ValueError, match="begun with"):
+    with pytest.raises(UserError, match="begun with"):
         training.train(work, "cpu", 0.007, True, 0, order="low")
 
 
 def test_loss_falls_on_what_is_repeated(tmp_path: Path) -> None:
-    reader = Reader(training.load(prepared(tmp_path)), VOCABULARY, "high")
+    reader = Reader(load(prepared(tmp_path)), VOCABULARY, "high")
     run = Run(tmp_path, model(replace(SMALL, dropout=0.0)), replace(Recipe(), warmup=10), 0)
     batch = next(reader.batches(np.array([0, 1]), 4096, np.random.default_rng(0), steered=False))
     found = [run.update(lambda: losses(run.model, batch, 0.0), 0.0) for _ in range(80)]

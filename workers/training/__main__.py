@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
+from workers.training.mistakes import told
+
 MODULES = {
     "composition-predictor": "workers.predictors.training",
     "crystal-generator": "workers.generator.symmetry.training",
@@ -57,6 +59,10 @@ def _given(options: argparse.Namespace, *flags: str) -> dict[str, str]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     options = _arguments(argv)
+    return told(lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> None:
     modules = PREPARE if options.step == "prepare" and options.name in PREPARE else MODULES
     module = import_module(modules[options.name])
     work = options.out or Path(".training") / options.name
@@ -68,7 +74,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         module.train(work, options.device, options.minutes, options.resume, options.seed, **chosen)
     else:
         module.evaluate(options.data, work, options.device, options.seed)
-    return 0
 
 
 if __name__ == "__main__":

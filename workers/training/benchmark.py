@@ -15,6 +15,7 @@ from workers.predictors.transfer.holdout import SCOPES, SOURCES
 from workers.predictors.transfer.making import TABLE, make_table
 from workers.predictors.transfer.trunk import Budget
 from workers.predictors.tuning.specialist import Recipe
+from workers.training.mistakes import told
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -46,7 +47,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _run(options: argparse.Namespace) -> None:
+def _measure(options: argparse.Namespace) -> None:
     base = Table.load(options.out / TABLE)
     bench = Bench(options.data, options.out, Recipe(epochs=options.epochs, rows=options.rows), options.seed)
     for task in options.task or SOURCES:
@@ -65,16 +66,19 @@ def _table(work: Path) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     options = _arguments(argv)
+    return told(lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> None:
     if options.step == "prepare":
         make_table(options.data, options.out, options.processes, options.limit)
     elif options.step == "trunk":
         minutes = {name: getattr(options, f"{name}_minutes") for name in ("teacher", "masked", "aligned", "taught")}
         make_trunk(options.data, options.out, options.scope, (Budget(**minutes), options.align_to), options.seed)
     elif options.step == "run":
-        _run(options)
+        _measure(options)
     else:
         _table(options.out)
-    return 0
 
 
 if __name__ == "__main__":

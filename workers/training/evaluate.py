@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from workers.errors import SluiceError
 from workers.generator.evaluation.benchmarks import LARGEST
 from workers.generator.evaluation.csp import csp
 from workers.generator.evaluation.denovo import Proposals, denovo
@@ -15,6 +14,7 @@ from workers.generator.evaluation.desk import Desk, Json
 from workers.generator.evaluation.steering import Drill, conditions
 from workers.generator.evaluation.trials import Exam
 from workers.generator.generators import Generator, load_generator
+from workers.training.mistakes import told
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -78,19 +78,18 @@ def _figures(options: argparse.Namespace, generator: Generator, desk: Desk) -> J
 
 def main(argv: Sequence[str] | None = None) -> int:
     options = _arguments(argv)
-    try:
-        generator = load_generator(options.model, options.device)
-        with TemporaryDirectory() as folder:
-            stem = options.out.with_suffix("") if options.out else Path(folder) / "figures"
-            figures = _figures(options, generator, Desk(stem, options.resume, options.processes))
-    except SluiceError as exc:
-        print(exc, file=sys.stderr)
-        return 2
+    return told(lambda: _evaluate(options))
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    generator = load_generator(options.model, options.device)
+    with TemporaryDirectory() as folder:
+        stem = options.out.with_suffix("") if options.out else Path(folder) / "figures"
+        figures = _figures(options, generator, Desk(stem, options.resume, options.processes))
     text = json.dumps({"way": options.way, **figures}, indent=2)
     if options.out:
         options.out.write_text(text + "\n", encoding="utf-8")
     print(text)
-    return 0
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from workers.generator.batches import bundles
 from workers.generator.crystallm.tokens import numbers
 
 FILE = "texts.npz"
@@ -40,15 +41,8 @@ class Texts:
 
     def batches(self, members: Ints, budget: int, rng: np.random.Generator) -> Iterator[Tensor]:
         """Padded tokens (B, T) of all members, about equally long ones together, in random order of batches."""
-        lengths = np.diff(self.starts)[members]
-        members = members[np.argsort(lengths + rng.uniform(0, LOOSE, len(members)))]
-        lengths = np.diff(self.starts)[members]
-        bounds = [0]
-        for end in range(1, len(members) + 1):
-            if end == len(members) or (end + 1 - bounds[-1]) * lengths[bounds[-1] : end + 1].max() > budget:
-                bounds.append(end)
-        for index in rng.permutation(len(bounds) - 1):
-            yield self.padded(members[bounds[index] : bounds[index + 1]])
+        for chosen in bundles(np.diff(self.starts)[members], budget, LOOSE, rng):
+            yield self.padded(members[chosen])
 
     def padded(self, members: Sequence[int] | Ints) -> Tensor:
         found = [self.tokens[self.starts[m] : self.starts[m + 1]].astype(np.int64) for m in members]

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from workers.generator.batches import bundles
 from workers.generator.materium.tables import Crystals
 from workers.generator.materium.tokens import (
     COORDINATES,
@@ -30,6 +31,7 @@ UNCONDITIONED = 0.5  # share of crystals without any condition but the formula
 SHOWN = 0.5  # of the others, share of the known conditions that are shown
 OPEN = 0.1  # share of crystals whose formula is hidden too
 AFTER = 8  # rows of a crystal beside its atoms' and the prompt's: START, ATOMS, LATTICE, five of the cell
+LOOSE = 3.0  # rows that a batch's crystals may differ in length by chance
 
 Ints = npt.NDArray[np.int64]
 Rows = list[list[int]]
@@ -44,6 +46,9 @@ class Batch:
     roles: Tensor
     lengths: Tensor
 
+    def __len__(self) -> int:
+        return len(self.rows)
+
 
 class Reader:
     """Crystals as rows."""
@@ -57,8 +62,7 @@ class Reader:
         prompts = [self.prompt(int(m), rng, steered) for m in members]
         starts = self.crystals.starts
         lengths = np.array([len(p) for p in prompts]) + 4 * (starts[members + 1] - starts[members]) + AFTER
-        order = np.argsort(lengths + rng.uniform(0, 3.0, len(lengths)))
-        for chosen in _shuffled(_cut(order, lengths, budget), rng):
+        for chosen in bundles(lengths, budget, LOOSE, rng):
             yield self.batch([(int(members[i]), prompts[i]) for i in chosen], rng)
 
     def prompt(self, member: int, rng: np.random.Generator, steered: bool) -> Rows:
@@ -141,20 +145,3 @@ def _owed(numbers: npt.NDArray[np.int16]) -> Ints:
     """For each atom, how many of its element are still to come, with itself."""
     same = numbers[:, None] == numbers
     return np.asarray(np.triu(same).sum(axis=1), dtype=np.int64)
-
-
-def _cut(order: Ints, lengths: Ints, budget: int) -> list[Ints]:
-    batches, begin = [], 0
-    while begin < len(order):
-        end, longest = begin + 1, lengths[order[begin]]
-        while end < len(order) and (end - begin + 1) * max(longest, lengths[order[end]]) <= budget:
-            longest = max(longest, lengths[order[end]])
-            end += 1
-        batches.append(order[begin:end])
-        begin = end
-    return batches
-
-
-def _shuffled(batches: list[Ints], rng: np.random.Generator) -> Iterator[Ints]:
-    for index in rng.permutation(len(batches)):
-        yield batches[index]

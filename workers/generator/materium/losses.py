@@ -7,22 +7,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from workers.generator.losses import Losses, blurred, measured
 from workers.generator.materium.batches import Batch
 from workers.generator.materium.network import MateriumModel
 from workers.generator.materium.tokens import ANGLES, COORDINATES, LENGTHS, Role
 
 KINDS = {"SPECIES": (Role.SPECIES,), "COORDINATE": COORDINATES, "LENGTH": LENGTHS, "ANGLE": ANGLES}
 WIDTH = 2.0  # standard deviation of the blur, in bins
-Losses = dict[str, tuple[Tensor, int]]
 
 
 @cache
 def _blurred(count: int, circular: bool, share: float, device: torch.device) -> Tensor:
     """Row i: the target distribution for bin i of a number; most of it stays, because special positions are exact."""
-    steps = torch.arange(count, device=device)
-    apart = (steps[:, None] - steps).abs()
-    apart = torch.minimum(apart, count - apart) if circular else apart
-    near = torch.softmax(-((apart / WIDTH) ** 2) / 2, dim=1)
+    near = blurred(count, circular, WIDTH, device)
     return share * near + (1 - share) * torch.eye(count, device=device)
 
 
@@ -48,18 +45,8 @@ def losses(model: MateriumModel, batch: Batch, blur: float) -> Losses:
 
 def measure(model: MateriumModel, batches: Iterable[Batch]) -> dict[str, float]:
     """Mean loss for each kind of token, and nats of a whole crystal, without blur."""
-    sums: dict[str, list[float]] = {}
-    crystals = 0
     device = model.angles.device
-    with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
-        for batch in batches:
-            crystals += len(batch.rows)
-            for name, (loss, n) in losses(model, moved(batch, device), 0.0).items():
-                entry = sums.setdefault(name, [0.0, 0])
-                entry[0] += float(loss)
-                entry[1] += n
-    found = {name: loss / max(n, 1) for name, (loss, n) in sums.items()}
-    return {**found, "crystal": sum(loss for loss, _ in sums.values()) / crystals}
+    return measured(lambda batch: losses(model, moved(batch, device), 0.0), batches, device)
 
 
 def moved(batch: Batch, device: torch.device) -> Batch:

@@ -8,11 +8,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from workers.generator.batches import bundles
 from workers.generator.symmetry.tokens import Tokens
 from workers.generator.symmetry.vocabulary import PADDING, Column, Role
 
 UNCONDITIONED = 0.5  # share of sequences without any condition
 SHOWN = 0.5  # of the others, share of the known conditions that are shown
+LOOSE = 1.5  # rows that a batch's sequences may differ in length by chance
 
 Rows = npt.NDArray[np.int16]
 
@@ -49,17 +51,8 @@ def _shown(wanted: npt.NDArray[np.int16], rng: np.random.Generator, steered: boo
 
 def pack(sequences: Sequences, budget: int, rng: np.random.Generator) -> Iterator[Tensor]:
     """Padded rows (B, T, COLUMNS) of all sequences, at most `budget` rows each, in random order of batches."""
-    lengths = sequences.lengths()
-    members = np.argsort(lengths + rng.uniform(0, 1.5, len(lengths)))
-    batches, begin = [], 0
-    while begin < len(members):
-        end = begin + 1
-        while end < len(members) and (end - begin + 1) * lengths[members[end]] <= budget:
-            end += 1
-        batches.append(members[begin:end])
-        begin = end
-    for index in rng.permutation(len(batches)):
-        yield padded(sequences, batches[index])
+    for members in bundles(sequences.lengths(), budget, LOOSE, rng):
+        yield padded(sequences, members)
 
 
 def padded(sequences: Sequences, members: npt.NDArray[np.int64]) -> Tensor:

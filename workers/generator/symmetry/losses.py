@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from workers.generator.losses import OFFSET, Losses, blurred, measured
 from workers.generator.symmetry.network import GeneratorModel
 from workers.generator.symmetry.vocabulary import (
     CELL,
@@ -24,16 +25,6 @@ from workers.generator.symmetry.vocabulary import (
 )
 
 NUMBERS = (*CELL, *COORDINATES)
-Losses = dict[str, tuple[Tensor, int]]
-
-
-@cache
-def _blurred(count: int, circular: bool, width: float, device: torch.device) -> Tensor:
-    """Row i: the target distribution for bin i of a number."""
-    steps = torch.arange(count, device=device)
-    apart = (steps[:, None] - steps).abs()
-    apart = torch.minimum(apart, count - apart) if circular else apart
-    return torch.softmax(-((apart / width) ** 2) / 2, dim=1)
 
 
 @cache
@@ -57,7 +48,7 @@ def losses(model: GeneratorModel, rows: Tensor, blur: float) -> Losses:
             width = blur if kinds[0] in NUMBERS else 0.0
             loss = _head_loss(model.scores(states[mine], (values,), head), target[mine], head, width)
             found[kinds[0].name] = loss, len(mine)
-    found["OFFSET"] = _offset_loss(model, states, values, flat)
+    found[OFFSET] = _offset_loss(model, states, values, flat)
     return found
 
 
@@ -74,7 +65,7 @@ def _head_loss(logits: Tensor, target: Tensor, head: tuple[int, int], blur: floa
     if not blur:
         return F.cross_entropy(logits, target, reduction="sum")
     start, size = head
-    soft = _blurred(size, start == COORDINATE_AT, blur, logits.device)[target]
+    soft = blurred(size, start == COORDINATE_AT, blur, logits.device)[target]
     return -(soft * F.log_softmax(logits, dim=-1)).sum()
 
 
@@ -90,15 +81,5 @@ def _offset_loss(model: GeneratorModel, states: Tensor, values: Tensor, flat: Te
 
 def measure(model: GeneratorModel, batches: Iterable[Tensor]) -> dict[str, float]:
     """Mean loss for each kind of token, and nats of a whole crystal, without blur."""
-    sums: dict[str, list[float]] = {}
-    crystals = 0
     device = model.bias.device
-    with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
-        for rows in batches:
-            crystals += len(rows)
-            for name, (loss, n) in losses(model, rows.to(device), 0.0).items():
-                entry = sums.setdefault(name, [0.0, 0])
-                entry[0] += float(loss)
-                entry[1] += n
-    found = {name: loss / max(n, 1) for name, (loss, n) in sums.items()}
-    return {**found, "crystal": sum(loss for name, (loss, _) in sums.items() if name != "OFFSET") / crystals}
+    return measured(lambda rows: losses(model, rows.to(device), 0.0), batches, device)
