@@ -4,7 +4,6 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
-import torch
 
 from workers.cards import load_checkpoint
 from workers.errors import InvalidFormula, InvalidQuestion
@@ -38,7 +37,6 @@ class Charges:
 
 @pytest.fixture(scope="module")
 def predictor() -> CompositionPredictor:
-    torch.set_num_threads(1)
     return CompositionPredictor(*load_checkpoint("composition-predictor"), device="cpu")
 
 

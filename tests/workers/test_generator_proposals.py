@@ -20,8 +20,6 @@ from workers.generator.symmetry.vocabulary import ELEMENTS, Role
 from workers.oxidation import can_be_neutral
 from workers.symbols import SYMBOLS
 
-torch.set_num_threads(1)
-
 SMALL = GeneratorConfig(width=32, layers=1, heads=2, dropout=0.0)
 
 

@@ -28,8 +28,6 @@ from workers.generator.symmetry.vocabulary import GRID, HEADS, SITE_AT, Column, 
 from workers.seeds import derive_seed
 from workers.spacegroups import positions
 
-torch.set_num_threads(1)  # as load_model does
-
 SIZE = 5  # values of a word's letters
 LETTERS = np.arange(SIZE)
 

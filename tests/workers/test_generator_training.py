@@ -50,8 +50,6 @@ ROOT = Path(__file__).parents[2]
 TINY = GeneratorConfig(width=32, layers=1, heads=2, dropout=0.1)
 HEAVY = {"pymatgen", "spglib", "ase", "chgnet"}  # a machine that only trains need not have them
 
-torch.set_num_threads(1)
-
 
 def _row(name: str, structure: Structure, **others: object) -> dict[str, object]:
     primitive = structure.get_primitive_structure()

@@ -20,8 +20,6 @@ from workers.generator.materium.tokens import COORDINATES, Column, Role, own_voc
 from workers.generator.requests import CrystalRequest
 from workers.generator.sampler import DeadEnd
 
-torch.set_num_threads(1)  # as load_model does
-
 ANATASE = ((22, 1), (8, 2))
 VOCABULARY = own_vocabulary(species_table())
 

@@ -19,8 +19,6 @@ from workers.generator.materium.imported import import_checkpoint
 from workers.generator.materium.tokens import CELL, COORDINATES, Role, condition_row, formula_rows, row
 from workers.generator.requests import CrystalRequest
 
-torch.set_num_threads(1)  # as load_model does
-
 WIDTH, LAYERS, HEADS, BINS, HIDDEN = 32, 2, 4, 64, 256
 STATES = {"Na": [0, 1], "Cl": [-1, 0], "O": [-2, 0], "Ti": [0, 2, 3, 4], "Es": [0, 3]}
 CONDITIONS = ("space_group", "reduced_formula", "density", "band_gap", "bulk_modulus", "hhi", "mag_density")

@@ -20,8 +20,6 @@ from workers.generator.requests import CrystalRequest
 from workers.generator.sampler import Draw, Sample, _choose
 from workers.generator.units import count_units
 
-torch.set_num_threads(1)  # as load_model does
-
 SMALL = NetworkConfig(width=32, layers=1, heads=2, dropout=0.0)
 
 

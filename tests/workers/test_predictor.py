@@ -18,7 +18,6 @@ FORMULAS = [
 
 @pytest.fixture(scope="module")
 def predictor() -> CompositionPredictor:
-    torch.set_num_threads(1)
     return CompositionPredictor(*load_checkpoint("composition-predictor"), device="cpu")
 
 

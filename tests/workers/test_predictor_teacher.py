@@ -1,6 +1,5 @@
 """The teacher: orbits of known crystals, sets that know no order, and modalities that learn to find each other."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,15 +23,6 @@ def rock_salt(edge: float = 5.64, shift: float = 0.0) -> Crystal:
     sites = [(0, 0, 0), (0, 0.5, 0.5), (0.5, 0, 0.5), (0.5, 0.5, 0)]
     coords = np.array([*sites, *(np.array(sites) + 0.5)]) + shift
     return from_arrays([edge] * 3 + [90.0] * 3, ["Na"] * 4 + ["Cl"] * 4, coords)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Small sums are no work for two threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """Training: labels of ground states, batches, a stage that learns and goes on after a kill, honest spreads."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,35 +19,19 @@ from workers.predictors.fitting import Stage, Trainee, fit, spent, weights_of
 from workers.predictors.labels import gather
 from workers.predictors.network import Network, NetworkConfig, mask_tokens
 from workers.predictors.objectives import Hiding, Telling, property_loss
-from workers.predictors.table import LONGEST, MASK, TASKS, Table
+from workers.predictors.table import MASK, TASKS, Table
 from workers.predictors.transfer.trunk import report_errors
 
 ELEMENTS = ("H", "O", "Na", "Cl", "K")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """A budget of processor time is one of work only where no thread spins."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
-def table() -> Table:
-    """Binaries whose labels are the difference of two elements' numbers, weighted by their shares."""
-    rng = np.random.default_rng(0)
-    numbers = np.full((600, LONGEST), MASK, dtype=np.int16)
-    numbers[:, :2] = [sorted(rng.choice(5, 2, replace=False) + 1) for _ in range(600)]
-    shares = np.zeros((600, LONGEST), dtype=np.float32)
-    shares[:, 0] = rng.uniform(0.1, 0.9, 600)
-    shares[:, 1] = 1 - shares[:, 0]
-    labels = np.repeat((numbers * shares).sum(axis=1, keepdims=True), len(TASKS), axis=1).astype(np.float32)
-    labels[::7, 0] = np.nan
-    splits = np.where(np.arange(600) < 400, 0, np.where(np.arange(600) < 500, 1, 2)).astype(np.int8)
-    names = np.array([f"composition {row}" for row in range(600)])
-    return Table(ELEMENTS, element_table(ELEMENTS).astype(np.float32), numbers, shares, labels, splits, names)
+def table(binaries: Callable[[Sequence[str], int], Table]) -> Table:
+    """Two thirds to learn from, of which some have no gap, a sixth each to watch and to test."""
+    made = binaries(ELEMENTS, 600)
+    made.labels[::7, 0] = np.nan
+    made.splits[400:500], made.splits[500:] = 1, 2
+    return made
 
 
 def small_network(table: Table) -> Network:

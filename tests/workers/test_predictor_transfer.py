@@ -1,6 +1,6 @@
 """A trunk: what is held out reaches no batch, alignment comes closer, stages go on after a kill."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +10,17 @@ import pytest
 import torch
 
 from workers.predictors.batches import Batch, Batches, measure_scaling
-from workers.predictors.elements import element_table
+from workers.predictors.evaluation import assemble
 from workers.predictors.fitting import weights_of
 from workers.predictors.objectives import Hiding
-from workers.predictors.table import LONGEST, MASK, TASKS, Table
+from workers.predictors.table import TASKS, Table
+from workers.predictors.teacher.descriptions import shard_path
 from workers.predictors.teacher.targets import Targets
 from workers.predictors.tokens import name_of
+from workers.predictors.training import MEMBERS, train
 from workers.predictors.transfer import trunk as trunks
 from workers.predictors.transfer.holdout import SCOPES, SOURCES, examined, held_out, scope_of
+from workers.predictors.transfer.making import TABLE
 from workers.predictors.transfer.student import Aligning, Student
 from workers.predictors.transfer.trunk import Budget, Trunk, new_network, stability_weights
 
@@ -25,26 +28,11 @@ ELEMENTS = ("H", "O", "Na", "Cl", "K", "Fe")
 BUDGET = Budget(steps=6)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
-def table() -> Table:
-    rng = np.random.default_rng(0)
-    numbers = np.full((300, LONGEST), MASK, dtype=np.int16)
-    numbers[:, :2] = [sorted(rng.choice(6, 2, replace=False) + 1) for _ in range(300)]
-    shares = np.zeros((300, LONGEST), dtype=np.float32)
-    shares[:, 0] = rng.uniform(0.1, 0.9, 300)
-    shares[:, 1] = 1 - shares[:, 0]
-    labels = np.repeat((numbers * shares).sum(axis=1, keepdims=True), len(TASKS), axis=1).astype(np.float32)
-    splits = (np.arange(300) % 20 == 0).astype(np.int8)
-    names = np.array([f"composition {row}" for row in range(300)])
-    return Table(ELEMENTS, element_table(ELEMENTS).astype(np.float32), numbers, shares, labels, splits, names)
+def table(binaries: Callable[[Sequence[str], int], Table]) -> Table:
+    made = binaries(ELEMENTS, 300)
+    made.splits[::20] = 1
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -152,3 +140,26 @@ def test_every_task_has_one_trunk_that_has_seen_none_of_its_test(tmp_path: Path)
 
 def write(folder: Path, name: str, **columns: list[object]) -> None:
     pq.write_table(pa.table(columns), folder / f"{name}.parquet")
+
+
+def test_the_product_is_trained_from_what_prepare_leaves(table: Table, tmp_path: Path) -> None:
+    table.save(tmp_path / TABLE)
+    rng = np.random.default_rng(0)
+    arrays = {
+        "names": np.array([f"mp-{row}" for row in range(40)]), "compositions": table.names[:40],
+        "groups": rng.integers(1, 231, 40), "scalars": rng.normal(size=(40, 6)).astype(np.float32) ** 2,
+        "features": rng.normal(size=(40, 422)).astype(np.float32), "counts": np.ones(40, dtype=np.int16),
+        "numbers": np.full(40, 11), "letters": np.ones(40, dtype=np.int8), "shares": np.ones(40, np.float32),
+        "atoms": np.zeros((40, 64), np.float16),
+    }  # fmt: skip
+    np.savez(shard_path(tmp_path, 0), **arrays)
+    train(tmp_path, "cpu", minutes=0.001, resume=False, seed=0)  # a step or so of every stage
+    members = sorted(tmp_path.glob("member-*.safetensors"))
+    assert len(members) == MEMBERS
+    config = new_network(table, len(TASKS)).config
+    ensemble = assemble(measure_scaling(table, np.arange(300)), members, config).eval()
+    values, stds = ensemble(torch.tensor([[1, 3]]), torch.tensor([[0.5, 0.5]]))
+    assert bool(values.isfinite().all()) and bool((stds > 0).all())
+    written = [path.stat().st_mtime_ns for path in members]
+    train(tmp_path, "cpu", minutes=0.001, resume=True, seed=0)  # nothing is left to do
+    assert [path.stat().st_mtime_ns for path in members] == written

@@ -1,7 +1,5 @@
 """Fine-tuning on any table: what is a sheet, what a transform, what a forest, and that one recipe learns."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import torch
@@ -20,14 +18,6 @@ from workers.predictors.tuning.specialist import Recipe, loss_of, read_out, tune
 
 ELEMENTS = ("H", "Li", "O", "Na", "Cl", "K", "Fe")
 QUICK = Recipe(epochs=12, looks=4, peak=5e-3)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
