@@ -16,12 +16,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from workers.errors import UserError
 from workers.generator.losses import Losses, Sums, add, means, per_token
 
-MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+MOMENTS = ("momentum_buffer",), ("exp_avg", "exp_avg_sq", "step")  # of Muon, of AdamW
+BETWEEN = "blocks."  # how the names of weights between layers start
 
 Model = TypeVar("Model", bound=nn.Module)
 Batch = TypeVar("Batch")
@@ -60,9 +61,7 @@ class Run(Generic[Model]):
         self.progress = Progress(seed)
         named = dict(model.named_parameters())
         self.device = next(iter(named.values())).device
-        matrices, plain = ([p for p in named.values() if (p.ndim >= 2) == large] for large in (True, False))
-        groups = [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}]
-        self.optimiser = torch.optim.AdamW(groups, lr=recipe.peak_rate, betas=(0.9, 0.98), fused=True)
+        self.optimisers = _optimisers(named, recipe)
         self.average = {name: p.detach().clone() for name, p in named.items()}
 
     def rate(self, share: float) -> float:
@@ -73,14 +72,16 @@ class Run(Generic[Model]):
 
     def update(self, losses: Callable[[], Losses], share: float) -> Losses:
         """One step down the losses' gradient; what the losses were."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.rate(share)
+        rate = self.rate(share)
         with torch.autocast(self.device.type, torch.bfloat16):
             found = losses()
-        self.optimiser.zero_grad(set_to_none=True)
+        self.model.zero_grad(set_to_none=True)
         torch.autograd.backward(per_token(found))
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimiser.step()
+        for optimiser in self.optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            optimiser.step()
         self.progress.step += 1
         decay = min(self.recipe.average, (self.progress.step + 1) / (self.progress.step + 10))
         with torch.no_grad():
@@ -90,29 +91,38 @@ class Run(Generic[Model]):
     def save(self) -> None:
         arrays = {f"model.{k}": v.detach() for k, v in self.model.named_parameters()}
         arrays |= {f"average.{k}": v for k, v in self.average.items()}
-        names = {id(p): k for k, p in self.model.named_parameters()}
-        for parameter, state in self.optimiser.state.items():
-            arrays |= {f"{key}.{names[id(parameter)]}": state[key] for key in MOMENTS}
+        for name, state, moments in self._states():
+            arrays |= {f"{key}.{name}": state[key] for key in moments if key in state}
         arrays["random"] = torch.get_rng_state()
         save_file({k: v.contiguous() for k, v in arrays.items()}, self.work / "run.new")
         (self.work / "run.new").replace(self.work / "run.safetensors")
         (self.work / "run.json").write_text(json.dumps({**vars(self.progress), **self.about}))
 
     def restore(self) -> None:
-        """Go on from what was saved; raises FileNotFoundError where nothing was, UserError where the size differs."""
+        """Go on from what was saved; raises FileNotFoundError where nothing was, UserError where it does not fit."""
         arrays = load_file(self.work / "run.safetensors", device=str(self.device))
         state = json.loads((self.work / "run.json").read_text())
         saved = {name: array.shape for name, array in arrays.items() if name.startswith("model.")}
         if saved != {f"model.{name}": p.shape for name, p in self.model.named_parameters()}:
             raise UserError(f"--resume: {self.work} holds a run of a model of another size")
+        if not all(f"{key}.{name}" in arrays for name, _, moments in self._states() for key in moments):
+            raise UserError(f"--resume: {self.work} holds a run of an older optimiser, which cannot go on")
         self.progress = Progress(**{field.name: state[field.name] for field in fields(Progress) if field.name in state})
         with torch.no_grad():
             for name, p in self.model.named_parameters():
                 p.copy_(arrays[f"model.{name}"])
                 self.average[name].copy_(arrays[f"average.{name}"])
-                self.optimiser.state[p] = {key: arrays[f"{key}.{name}"].clone() for key in MOMENTS}
+        for name, moving, moments in self._states():
+            moving |= {key: arrays[f"{key}.{name}"].clone() for key in moments}
         if "random" in arrays:  # not every older run kept it
             torch.set_rng_state(arrays["random"].cpu())
+
+    def _states(self) -> Iterator[tuple[str, dict[str, Tensor], tuple[str, ...]]]:
+        """Every parameter's name, its optimiser's state of it, and the moments that a resumed run needs of that."""
+        names = {id(p): name for name, p in self.model.named_parameters()}
+        for optimiser, moments in zip(self.optimisers, MOMENTS, strict=True):
+            for p in (p for group in optimiser.param_groups for p in group["params"]):
+                yield names[id(p)], optimiser.state[p], moments
 
     def averaged(self) -> Model:
         """A copy of the model with the moving average of its weights."""
@@ -123,6 +133,19 @@ class Run(Generic[Model]):
     def halves(self) -> Arrays:
         """The moving average of the weights as a checkpoint keeps it."""
         return {name: array.half().cpu().numpy() for name, array in self.average.items()}
+
+
+def _optimisers(named: dict[str, nn.Parameter], recipe: RunRecipe) -> tuple[torch.optim.Optimizer, ...]:
+    """Muon (K. Jordan et al., 2024) for the matrices between layers, its steps as large as AdamW's of the rest."""
+    between = [name for name, p in named.items() if name.startswith(BETWEEN) and p.ndim == 2]
+    hidden = [named[name] for name in between]
+    rest = [p for name, p in named.items() if name not in between]
+    matrices, plain = ([p for p in rest if (p.ndim >= 2) == large] for large in (True, False))
+    groups = [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+    return (
+        torch.optim.Muon(hidden, lr=recipe.peak_rate, weight_decay=recipe.weight_decay, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(groups, lr=recipe.peak_rate, betas=(0.9, 0.98), fused=True),
+    )
 
 
 def spend(

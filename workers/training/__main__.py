@@ -40,7 +40,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--size", choices=("small", "base", "paper"), help=f"of {' and '.join(SIZED)}: small")
-    parser.add_argument("--scope", choices=("mp20", "mpts52", "all"), help="what crystal-generator learns from: all")
+    parser.add_argument("--scope", choices=("mp20", "product"), help="what crystal-generator learns from: product")
     parser.add_argument(
         "--order", choices=("low", "high", "xyz", "random"), help=f"of the atoms, {' and '.join(ORDERED)}: high"
     )

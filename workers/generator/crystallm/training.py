@@ -11,7 +11,7 @@ from torch import Tensor
 
 from workers.cards import Card, save_checkpoint
 from workers.generator.crystallm.network import CrystaLLM, CrystaLLMConfig
-from workers.generator.crystallm.texts import Texts, load, tells
+from workers.generator.crystallm.texts import NOTHING, Texts, load, tells
 from workers.generator.crystallm.tokens import VOCABULARY
 from workers.generator.losses import Losses, measured
 from workers.generator.run import Run, RunRecipe, hardware, known, spend
@@ -58,7 +58,8 @@ def train(work: Path, device: str, minutes: float, resume: bool, seed: int) -> N
 def losses(model: CrystaLLM, tokens: Tensor) -> Losses:
     """Summed cross-entropy in nats and number of the tokens (B, T) that tell something."""
     telling, tokens = tells(tokens)[:, 1:], tokens.to(model.token.weight.device)
-    states = model.states(tokens[:, :-1].clamp(min=0))[telling]
+    read = tokens[:, :-1]
+    states = model.states(read.clamp(min=0), (read != NOTHING).sum(1))[telling]
     wanted = tokens[:, 1:][telling]
     scores = model.scores(states, None, (0, VOCABULARY)).float()
     return {"TOKEN": (F.cross_entropy(scores, wanted, reduction="sum"), len(wanted))}

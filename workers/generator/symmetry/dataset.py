@@ -31,7 +31,7 @@ from workers.hhi import hhi
 
 MAX_ROWS = 160
 READ = ["material_id", "formula", "nsites", "lattice", "species", "frac_coords", "density"]
-SCOPES = ("mp20", "mpts52", "all")  # MP-20 alone; with later structures, less what MPTS-52 holds out; MP-20 whole
+SCOPES = ("mp20", "product")  # MP-20 alone; with later structures, less every formula that MPTS-52 holds out
 
 Labels = dict[str, float | None]
 
@@ -125,10 +125,10 @@ def held_out_formulas(data: Path) -> tuple[set[str], set[str]]:
     return set(mp20["formula"].to_pylist()), set(mpts52["formula"].to_pylist())
 
 
-def prepare(data: Path, work: Path, scope: str = "all", processes: int = 2) -> None:
+def prepare(data: Path, work: Path, scope: str = "product", processes: int = 2) -> None:
     """Encode MP-20 alone or with later structures of other formulas; raises FileNotFoundError without a table."""
     mp20, mpts52 = held_out_formulas(data)
-    tasks = list(_mp20(data, mpts52 if scope == "mpts52" else set()))
+    tasks = list(_mp20(data, mpts52 if scope == "product" else set()))
     tasks += [] if scope == "mp20" else list(_extra(data, mp20 | mpts52))
     with ProcessPoolExecutor(processes) as pool:
         found = [table for table in _watched(pool.map(encoded, tasks, chunksize=128), len(tasks)) if table is not None]

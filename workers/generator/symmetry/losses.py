@@ -35,7 +35,7 @@ def _site_groups(device: torch.device) -> Tensor:
 
 def losses(model: GeneratorModel, rows: Tensor, blur: float) -> Losses:
     """Summed loss and number of tokens for each kind of token; those of offsets are absolute errors in bins."""
-    states, values = model(rows)
+    states, values = model(rows, (rows[:, :, Column.ROLE] != Role.PAD).sum(1))
     states, flat = states.flatten(0, 1), rows.flatten(0, 1)
     predicted = torch.nonzero(flat[:, Column.TARGET] >= 0)[:, 0]
     states, flat = states[predicted], flat[predicted]

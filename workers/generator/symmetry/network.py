@@ -7,8 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from workers.generator.blocks import Block
 from workers.generator.conditions import CONDITIONS
-from workers.generator.sampler import Head, attend
+from workers.generator.sampler import Head
 from workers.generator.symmetry.vocabulary import (
     ANGLE,
     CONDITION_AT,
@@ -44,6 +45,7 @@ class GeneratorConfig:
     heads: int = 3
     dropout: float = 0.2
     input_dropout: float = 0.1
+    unnamed: float = 0.2  # share of the elements that a step knows by their chemistry alone
 
 
 SIZES = {
@@ -51,38 +53,6 @@ SIZES = {
     "base": GeneratorConfig(384, 6, 6),
     "paper": GeneratorConfig(512, 12, 16),
 }
-
-
-class Block(nn.Module):
-    """Attention and feed-forward, each on a normalised residual."""
-
-    def __init__(self, config: GeneratorConfig) -> None:
-        super().__init__()
-        width = config.width
-        self.heads = config.heads
-        self.norm_in = nn.LayerNorm(width)
-        self.qkv = nn.Linear(width, 3 * width, bias=False)
-        self.out = nn.Linear(width, width, bias=False)
-        self.norm_mid = nn.LayerNorm(width)
-        self.up = nn.Linear(width, 4 * width)
-        self.down = nn.Linear(4 * width, width)
-        self.dropout = nn.Dropout(config.dropout)
-
-    def project(self, x: Tensor, turn: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        b, t, c = x.shape
-        qkv = self.qkv(self.norm_in(x)).view(b, t, 3, self.heads, c // self.heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B, H, T, C/H)
-        return q, k, v
-
-    def finish(self, x: Tensor, attended: Tensor) -> Tensor:
-        b, t, c = x.shape
-        x = x + self.dropout(self.out(attended.transpose(1, 2).reshape(b, t, c)))
-        mixed: Tensor = x + self.dropout(self.down(F.gelu(self.up(self.norm_mid(x)), approximate="tanh")))
-        return mixed
-
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        q, k, v = self.project(x)
-        return self.finish(x, attend(q, k, v, mask))
 
 
 class GeneratorModel(nn.Module):
@@ -117,7 +87,9 @@ class GeneratorModel(nn.Module):
         self.finer = nn.Linear(width, width)
         self.finest = nn.Linear(width, 1)
         self.dropout = nn.Dropout(config.input_dropout)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.blocks = nn.ModuleList(
+            Block(width, config.heads, config.dropout, bias=True, attention_bias=False) for _ in range(config.layers)
+        )
         self.norm = nn.LayerNorm(width)
         self.bias = nn.Parameter(torch.zeros(VALUES))
         self.apply(_initialise)
@@ -148,7 +120,8 @@ class GeneratorModel(nn.Module):
         values[SITE_AT:VOLUME_AT] += self.site_from(self.site_features[:NO_SITE]).float()
         values[VOLUME_AT:UNITS_AT] += self.value_waves(self.waves[: UNITS_AT - VOLUME_AT]).float()
         values[CONDITION_AT:] += self.value_waves(self.waves[UNITS_AT - VOLUME_AT :]).float()
-        elements = self.element.weight + self.element_from(self.element_features).float()
+        named = torch.rand(ELEMENTS, 1, device=values.device) >= self.config.unnamed if self.training else 1.0
+        elements = self.element.weight * named + self.element_from(self.element_features).float()
         values[:ELEMENTS] += elements
         return values, elements, F.pad(values[SITE_AT:VOLUME_AT], (0, 0, 0, 1))
 
@@ -164,13 +137,12 @@ class GeneratorModel(nn.Module):
         x = x + F.embedding(columns[Column.NEXT_SITE], next_sites) + self.oxidation(columns[Column.OXIDATION])
         return torch.as_tensor(x), None  # (B, T, C)
 
-    def forward(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """States (B, T, C) of token rows, and the table of value vectors that scores them."""
+    def forward(self, rows: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """States (B, T, C) of token rows, of which the first `lengths` (B,) count, and the table that scores them."""
         prepared = self.prepare()
         x = self.dropout(self.embed(rows, prepared)[0])
-        mask = torch.full((rows.shape[1], rows.shape[1]), -1e9, device=rows.device).triu(1)
         for block in self.layers():
-            x = block(x, mask)
+            x = block(x, lengths)
         return self.norm(x), prepared[0]
 
     def close(self, x: Tensor) -> Tensor:

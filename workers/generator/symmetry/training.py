@@ -23,8 +23,7 @@ TILE = 64  # drafts written together
 WATCHED = 1500  # held-out crystals whose loss is reported
 HELD_OUT = {
     "mp20": "MP-20 val and test",
-    "mpts52": "every formula of MPTS-52 val and test; MP-20 val and test, and of the later structures their formulas",
-    "all": "MP-20 val and test; of the later structures every formula of MP-20's and of MPTS-52's val and test",
+    "product": "every formula of MPTS-52 val and test; MP-20 val and test, and of the later structures their formulas",
 }
 
 
