@@ -1,8 +1,8 @@
 """A CIF while it is written: what its formula and symmetry say is given, what they leave open is asked for."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from math import prod
 
 import numpy as np
@@ -13,7 +13,7 @@ from workers.crystals import LENGTHS as EDGES
 from workers.crystals import VOLUME_PER_ATOM
 from workers.errors import CrystalError
 from workers.generator.crystallm.cif import ANGLES, LENGTHS, NAME, Counts, Site, contents, header, ordered
-from workers.generator.crystallm.orbits import PARTS, Floats, Mask, Neighbours, forms, orbit
+from workers.generator.crystallm.orbits import PARTS, Floats, Forms, Mask, Neighbours, forms, orbit
 from workers.generator.crystallm.parsing import FLATTEST, group_numbers
 from workers.generator.crystallm.slots import Slot, Writing, decimals, given, mask, number, one_of
 from workers.generator.crystallm.tokens import MARK, VOCABULARY, decode, encode, numbers, space_groups
@@ -23,7 +23,11 @@ from workers.spacegroups import UNIT, centring, crystal_system, positions
 
 THIN = 2.0  # Å: an edge that is still to come is longer
 SLANT = 0.3  # of the volume of a box with the same edges: no cell that is looked for has less
+FEW = 64  # values of a coordinate that are each looked at before one is begun
+STRIDE = 200  # steps of a free coordinate that are looked at as one
 READ = 32  # slots of a prompt come in whole numbers of these
+Steps = tuple[int, ...]  # coordinates of a point, as far as they are written
+
 _SAME, _RIGHT, _HEXAGONAL = "a", "90.0000", "120.0000"
 _FIXED: dict[str, tuple[str | None, ...]] = {
     "triclinic": (None,) * 6,
@@ -137,7 +141,8 @@ class CifDraft:
             yield from given(f"{key} ")
             own = fixed[index]
             if own is None:
-                low, high = LIMITS if key in ANGLES else self._edges(found, 1 + fixed.count(_SAME) * (not index))
+                alike = 1 + fixed.count(_SAME) * (not index)
+                low, high = self._angles(found) if key in ANGLES else self._edges(found, alike)
                 found.append(float((yield from number(low, high))))
             else:
                 found.append(found[0] if own == _SAME else float(own))
@@ -154,6 +159,20 @@ class CifDraft:
         if low >= high:
             raise DeadEnd(f"no cell of {atoms} atoms has the edges {', '.join(f'{edge:g}' for edge in found)} Å")
         return low, high
+
+    def _angles(self, found: Sequence[float]) -> tuple[float, float]:
+        """The least and greatest angle (degrees); of the third one those that leave a cell with room for the atoms."""
+        if len(found) < len(LENGTHS + ANGLES) - 1:
+            return LIMITS
+        atoms, box = sum(self.plan.counts.values()), prod(found[:3])
+        first, second = np.cos(np.radians(found[3:]))
+        most = (1 - first**2) * (1 - second**2)  # of the squared volume of such a cell with edges of 1
+        spread = most - max(FLATTEST, (VOLUME_PER_ATOM[0] * atoms / box) ** 2)
+        if spread <= 0:
+            raise DeadEnd(f"no third angle beside {found[3]:g} and {found[4]:g}° leaves {atoms} atoms room")
+        middle, reach = first * second, spread**0.5
+        low, high = np.degrees(np.arccos(np.clip([middle + reach, middle - reach], -1, 1)))
+        return max(float(low), LIMITS[0]), min(float(high), LIMITS[1])
 
     def _write_site(self, index: int) -> Writing:
         """An orbit's line: no element that is not owed, no position that leaves atoms without a place."""
@@ -184,30 +203,54 @@ class CifDraft:
 
     def _write_point(self, element: str, size: int, chosen: list[int]) -> Generator[Slot, int, Floats]:
         """Three coordinates that lie on one of the chosen positions and keep clear of all atoms; the orbit's atoms."""
-        left = forms(self.group, chosen)
-        yield from given("0.")
-        x = yield from decimals(left.allowed(()), None)
-        left = left.holding((x,))
-        yield from given(" 0.")
-        y = yield from decimals(left.allowed((x,)), None)
-        left = left.holding((x, y))
-        yield from given(" 0.")
 
-        def fits(z: int) -> bool:
-            points = self._orbit(element, size, (x, y, z))
+        def fits(point: Steps) -> bool:
+            points = self._orbit(element, size, point)
             return points is not None and self.neighbours.fits(element, points)
 
-        z = yield from decimals(left.allowed((x, y)), fits)
-        points = self._orbit(element, size, (x, y, z))
+        left, point = forms(self.group, chosen), ()
+        for axis in range(3):
+            yield from given(" 0." if axis else "0.")
+            open_ = _leading(left, point, fits)
+            if not open_.any():
+                raise DeadEnd(f"no place for {element} keeps clear of the other atoms")
+            ends = partial(_closes, fits, point) if axis == 2 else None
+            point = (*point, (yield from decimals(open_, ends)))
+            left = left.holding(point)
+        points = self._orbit(element, size, point)
         assert points is not None
         return points
 
-    def _orbit(self, element: str, size: int, steps: tuple[int, int, int]) -> Floats | None:
+    def _orbit(self, element: str, size: int, steps: Steps) -> Floats | None:
         x, y, z = (step / PARTS for step in steps)
         try:
             return orbit(self.group, Site(element, size, (x, y, z)), self.lattice)
         except CrystalError:
             return None
+
+
+def _closes(fits: Callable[[Steps], bool], before: Steps, last: int) -> bool:
+    return fits((*before, last))
+
+
+def _leading(left: Forms, before: Steps, fits: Callable[[Steps], bool]) -> Mask:
+    """Steps of the next coordinate that can still lead to a point that fits; those of a free x or y all count."""
+    steps = left.allowed(before)
+    values = np.flatnonzero(steps)
+    if len(values) > FEW:
+        return steps & _roomy(before, fits) if len(before) == 2 else steps
+    found = np.zeros(PARTS, dtype=np.bool_)
+    for value in values.tolist():
+        point = (*before, value)
+        found[value] = fits(point) if len(point) == 3 else _leading(left.holding(point), point, fits).any()
+    return found
+
+
+def _roomy(before: Steps, fits: Callable[[Steps], bool]) -> Mask:
+    """Where a free third coordinate fits, as far as the middles of strides tell."""
+    middles = range(STRIDE // 2, PARTS, STRIDE)
+    found = np.array([fits((*before, middle)) for middle in middles])
+    return np.repeat(found | np.roll(found, 1) | np.roll(found, -1), STRIDE)
 
 
 def opening(counts: Counts) -> list[int]:
