@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
@@ -52,17 +53,26 @@ def save_checkpoint(folder: Path, arrays: Mapping[str, np.ndarray], **fields: ob
 
 def write_card(folder: Path, card: Card) -> None:
     """Write the card alone, as when its metrics were measured later."""
-    text = json.dumps(asdict(card), indent=2, ensure_ascii=False)
+    text = json.dumps(card_json(card), indent=2, ensure_ascii=False)
     (folder / CARD).write_text(text + "\n", encoding="utf-8")
 
 
 def read_card(folder: Path) -> Card:
     """The card in a folder; raises CheckpointError."""
     try:
-        data = json.loads((folder / CARD).read_text(encoding="utf-8"))
-        return Card(**{**data, "properties": tuple(data.get("properties", ()))})
+        return make_card(json.loads((folder / CARD).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as exc:
         raise CheckpointError(folder, f"no readable {CARD}: {exc}") from exc
+
+
+def card_json(card: Card) -> Json:
+    """A card as JSON values."""
+    return {**asdict(card), "properties": list(card.properties)}
+
+
+def make_card(data: Mapping[str, Any]) -> Card:
+    """The card that card_json told; raises TypeError for what is none."""
+    return Card(**{**data, "properties": tuple(data.get("properties", ()))})
 
 
 def load_checkpoint(name: str | Path) -> tuple[Card, dict[str, np.ndarray]]:

@@ -4,7 +4,7 @@ import csv
 import gzip
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
@@ -27,13 +27,30 @@ class Line(NamedTuple):
     text: str
 
 
+class Cells(NamedTuple):
+    """One row of a table: its number as a line has it, and the texts of the columns that were asked for."""
+
+    number: int
+    texts: tuple[str, ...]
+
+
 def read_formulas(path: Path, column: str | None = None) -> Iterator[Line]:
     """The formulas of a file in order; without a column's name `formula`, else the first; raises InvalidFile."""
+    with _told(path):
+        yield from _parquet(path, column) if _is_parquet(path) else _text(path, column)
+
+
+def read_columns(path: Path, names: Sequence[str]) -> Iterator[Cells]:
+    """Columns of a CSV or Parquet file, row by row; raises InvalidFile."""
+    with _told(path):
+        yield from _parquet_columns(path, names) if _is_parquet(path) else _csv_columns(path, names)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """What cannot be read, in the words of one line."""
     try:
-        if path.suffix.lower() == ".parquet":
-            yield from _parquet(path, column)
-        else:
-            yield from _text(path, column)
+        yield
     except FileNotFoundError as exc:
         raise InvalidFile(path, "no such file; a CSV, text or Parquet file of formulas is expected") from exc
     except IsADirectoryError as exc:
@@ -42,14 +59,41 @@ def read_formulas(path: Path, column: str | None = None) -> Iterator[Line]:
         raise InvalidFile(path, f"cannot be read: {exc}") from exc
 
 
+def _is_parquet(path: Path) -> bool:
+    return path.suffix.lower() == ".parquet"
+
+
 def _parquet(path: Path, column: str | None) -> Iterator[Line]:
     with pq.ParquetFile(path) as file:
         name = _choose(path, file.schema_arrow.names, column)
+    return (Line(number, texts[0]) for number, texts in _parquet_columns(path, [name]))
+
+
+def _parquet_columns(path: Path, names: Sequence[str]) -> Iterator[Cells]:
+    with pq.ParquetFile(path) as file:
+        for name in names:
+            _choose(path, file.schema_arrow.names, name)
         number = 0
-        for batch in file.iter_batches(batch_size=PARQUET_ROWS, columns=[name]):
-            for value in batch.column(0).to_pylist():
+        for batch in file.iter_batches(batch_size=PARQUET_ROWS, columns=list(names)):
+            for values in zip(*(batch.column(name).to_pylist() for name in names), strict=True):
                 number += 1
-                yield Line(number, "" if value is None else str(value))
+                yield Cells(number, tuple("" if value is None else str(value) for value in values))
+
+
+def _csv_columns(path: Path, names: Sequence[str]) -> Iterator[Cells]:
+    if not _is_csv(path):
+        raise InvalidFile(path, f"columns {', '.join(names)} asked of a text file; a .csv or .parquet file has columns")
+    with _opened(path) as raw:
+        rows = _rows(_decoded(raw, path), path)
+        _, header = next(rows, (0, []))
+        places = [header.index(_choose(path, header, name)) for name in names]
+        for number, cells in rows:
+            yield Cells(number, tuple(cells[place] if place < len(cells) else "" for place in places))
+
+
+def _rows(lines: Iterator[str], path: Path) -> Iterator[tuple[int, list[str]]]:
+    delimiter = "\t" if ".tsv" in _suffixes(path) else ","
+    return ((number, _cells(line, delimiter)) for number, line in enumerate(lines, 1) if line.strip())
 
 
 def _text(path: Path, column: str | None) -> Iterator[Line]:
@@ -79,8 +123,7 @@ def _plain(lines: Iterator[str]) -> Iterator[Line]:
 
 
 def _csv(lines: Iterator[str], path: Path, column: str | None) -> Iterator[Line]:
-    delimiter = "\t" if ".tsv" in _suffixes(path) else ","
-    rows = ((number, _cells(line, delimiter)) for number, line in enumerate(lines, 1) if line.strip())
+    rows = _rows(lines, path)
     first = next(rows, None)
     if first is None:
         return

@@ -13,6 +13,7 @@ CLASSES = {
     "crystal-generator": ("workers.generator.symmetry.generator", "CrystalGenerator"),
     "materium-generator": ("workers.generator.materium.generator", "MateriumGenerator"),
     "crystallm-generator": ("workers.generator.crystallm.generator", "CrystaLLMGenerator"),
+    "learned-table": ("workers.learned_models", "LearnedModel"),
     "structure-predictor": ("workers.structure_models", "StructureModel"),
 }
 

@@ -1,5 +1,6 @@
 """The registered properties and their units."""
 
+import re
 from dataclasses import dataclass
 
 
@@ -26,7 +27,18 @@ REGISTRY: dict[str, Property] = {
 
 Predicted = dict[str, tuple[float, float]]  # value and standard deviation by property
 
+NON_NEGATIVE = frozenset({"band_gap", "e_above_hull", "density", "bulk_modulus"})
+
 STRUCTURE_PREFIX = "structure_"
+STD = "_std"
+_IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,62}")
+# What filters, sorts, scores and OPTIMADE call by these names.
+RESERVED = frozenset({
+    "abs", "exp", "log", "max", "min", "sqrt", "campaign", "formula", "score", "space_group", "verdict",
+    "elements", "elements_ratios", "nelements", "nsites", "id", "type", "immutable_id", "last_modified", "species",
+    "species_at_sites", "lattice_vectors", "cartesian_site_positions", "dimension_types", "nperiodic_dimensions",
+    "chemical_formula_anonymous", "chemical_formula_descriptive", "chemical_formula_hill", "chemical_formula_reduced",
+})  # fmt: skip
 
 
 def structure_name(name: str) -> str:
@@ -37,6 +49,17 @@ def structure_name(name: str) -> str:
 def column_names() -> tuple[str, ...]:
     """Every built-in property, first from the composition, then from the structure, in registry order."""
     return (*REGISTRY, *(structure_name(name) for name in REGISTRY))
+
+
+def own_name_flaw(name: str) -> str | None:
+    """Why a property of a user's own cannot bear a name, or None."""
+    if not _IDENTIFIER.fullmatch(name):
+        return "small letters, digits and _ are expected, a letter first, at most 63"
+    if name in REGISTRY or name in RESERVED:
+        return "a built-in property or column goes by this name"
+    if name.startswith(STRUCTURE_PREFIX) or name.endswith(STD):
+        return f"{STRUCTURE_PREFIX}… and …{STD} are what Sluice itself calls a property's other values"
+    return None
 
 
 def unit_of(name: str) -> str:

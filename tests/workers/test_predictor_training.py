@@ -10,9 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from workers.predictors.baseline import forest_errors, statistics_features
+from workers.predictors.baseline import forest_errors
 from workers.predictors.batches import Batch, Batches, Scaling, measure_scaling
 from workers.predictors.calibration import Recalibration, level_area, miscalibration, rank_correlation, recalibrate
+from workers.predictors.element_statistics import statistics_features
 from workers.predictors.elements import NAMES, element_table
 from workers.predictors.evaluation import assemble, calibrate, formula_of, properties_of
 from workers.predictors.fitting import Stage, Trainee, fit, spent, weights_of

@@ -10,9 +10,11 @@ from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 from workers.predictors.elements import element_table
 from workers.predictors.network import Network, NetworkConfig
 from workers.predictors.table import LONGEST, MASK, TASKS, Table
-from workers.predictors.tuning import forest as forests
-from workers.predictors.tuning.forest import Forest, grow
-from workers.predictors.tuning.learner import Start, best_threshold, describe, learn
+from workers.predictors.tuning import growing
+from workers.predictors.tuning.forest import Forest
+from workers.predictors.tuning.growing import grow
+from workers.predictors.tuning.learner import Start, describe
+from workers.predictors.tuning.learning import best_threshold, learn
 from workers.predictors.tuning.sheet import Sheet, choose_transform, inner_folds, merge, read_sheet
 from workers.predictors.tuning.specialist import Recipe, loss_of, read_out, tune
 
@@ -111,7 +113,7 @@ def test_a_constant_target_is_refused() -> None:
 
 @pytest.mark.parametrize("classification", [False, True])
 def test_a_forest_of_arrays_answers_as_scikit_learns(classification: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forests, "TREES", 7)
+    monkeypatch.setattr(growing, "TREES", 7)
     rng = np.random.default_rng(0)
     inputs = rng.normal(size=(200, 6)).astype(np.float32)
     targets = inputs[:, 0] * inputs[:, 1] + (inputs[:, 2] > 0)

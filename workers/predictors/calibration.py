@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
-import torch
+from scipy.special import erfinv
 
 _LEVELS = np.linspace(0.01, 0.99, 99)
 _KNOTS = np.concatenate(([0.002, 0.005], np.linspace(0.01, 0.99, 50), [0.995, 0.998]))
 _GROUP = 400  # errors that a group of like standard deviations needs for a shape of its own
 _MOST_GROUPS = 8
+_SUREST = 1e-3
 _ONE_SIGMA = (0.158655, 0.841345)
 
 
@@ -62,13 +63,39 @@ class Recalibration:
         return cls(np.array(data["edges"], dtype=np.float64), np.array(data["shape"], dtype=np.float64))
 
 
+@dataclass(frozen=True, slots=True)
+class Certainty:
+    """How sure a score of the second of two classes makes of that class: slope and offset of a logistic function of the
+    score's logit (J. Platt, 1999)."""
+
+    slope: float
+    offset: float
+
+    def cumulative(self, bounds: np.ndarray, values: np.ndarray, stds: np.ndarray) -> np.ndarray:
+        """The probability (n,) that the class, 0 or 1, lies below bounds (n,), for scores (n,)."""
+        second = self.probability(values)
+        return np.where(bounds < 0, 0.0, np.where(bounds < 1, 1 - second, 1.0))
+
+    def probability(self, scores: np.ndarray) -> np.ndarray:
+        """The probability (n,) of the second class."""
+        return np.asarray(1 / (1 + np.exp(-(self.slope * score_logit(scores) + self.offset))))
+
+
+def score_logit(scores: np.ndarray) -> np.ndarray:
+    """Scores (n,) as logits, those next to 0 and 1 kept finite."""
+    inner = np.clip(scores, _SUREST, 1 - _SUREST)
+    return np.asarray(np.log(inner / (1 - inner)))
+
+
 def recalibrate(errors: np.ndarray, stds: np.ndarray) -> Recalibration:
     """Learn the shape of errors (value - truth) from rows held out of training, in groups of like std."""
     groups = int(np.clip(len(errors) // _GROUP, 1, _MOST_GROUPS))
-    edges = np.quantile(stds, np.arange(1, groups) / groups)
+    edges = np.unique(np.quantile(stds, np.arange(1, groups) / groups, method="lower"))
+    edges = edges[edges < stds.max()]  # equal standard deviations are one group
     member = np.searchsorted(edges, stds)
     ratios = -errors / stds
-    return Recalibration(edges, np.stack([np.quantile(ratios[member == group], _KNOTS) for group in range(groups)]))
+    parts = [ratios[member == group] for group in range(len(edges) + 1)]
+    return Recalibration(edges, np.stack([np.quantile(part, _KNOTS) for part in parts]))
 
 
 def _place(ratios: np.ndarray, quantiles: np.ndarray) -> np.ndarray:
@@ -95,7 +122,7 @@ def miscalibration(errors: np.ndarray, stds: np.ndarray) -> float:
 
     After V. Kuleshov et al., ICML 2018, and the area of K. Tran et al., Mach. Learn.: Sci. Technol. 1, 025006 (2020).
     """
-    bounds = sqrt(2.0) * torch.erfinv(torch.from_numpy(_LEVELS)).numpy()
+    bounds = sqrt(2.0) * erfinv(_LEVELS)
     ratios = np.sort(np.abs(errors) / stds)
     observed = np.searchsorted(ratios, bounds, side="right") / len(ratios)
     return float(np.abs(observed - _LEVELS).mean())
@@ -103,7 +130,13 @@ def miscalibration(errors: np.ndarray, stds: np.ndarray) -> float:
 
 def rank_correlation(errors: np.ndarray, stds: np.ndarray) -> float:
     """Spearman's correlation of absolute errors with standard deviations."""
-    return float(np.corrcoef(_ranks(np.abs(errors)), _ranks(stds))[0, 1])
+    return spearman(np.abs(errors), stds)
+
+
+def spearman(first: np.ndarray, second: np.ndarray) -> float:
+    """Spearman's correlation of two columns (n,); 0 where one is constant."""
+    ranks = _ranks(first), _ranks(second)
+    return float(np.corrcoef(*ranks)[0, 1]) if all(np.ptp(rank) > 0 for rank in ranks) else 0.0
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:

@@ -9,15 +9,16 @@ import numpy as np
 import torch
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
-from workers.predictors.baseline import statistics_features
 from workers.predictors.benchmark.scores import Scores, score_classes, score_shape, score_stability, score_values
 from workers.predictors.benchmark.tasks import Trial, read_trial
+from workers.predictors.element_statistics import statistics_features
 from workers.predictors.fitting import weights_of
 from workers.predictors.network import Network
 from workers.predictors.table import TASKS, Table
 from workers.predictors.transfer.holdout import scope_of
 from workers.predictors.transfer.trunk import new_network
-from workers.predictors.tuning.learner import Learner, Start, learn
+from workers.predictors.tuning.learner import Learner, Start
+from workers.predictors.tuning.learning import learn
 from workers.predictors.tuning.specialist import Recipe
 
 VARIANTS = {

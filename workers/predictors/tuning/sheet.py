@@ -68,6 +68,25 @@ def merge(sheet: Sheet) -> Sheet:
     return replace(sheet.take(first), targets=np.floor(middle) if sheet.classification else middle)
 
 
+def count_repeats(sheet: Sheet) -> tuple[int, int]:
+    """How many compositions have several rows, and how many of those have rows that differ."""
+    names, inverse = np.unique(sheet.names, return_inverse=True)
+    groups = _grouped(sheet.targets, inverse, len(names))
+    repeated = [group for group in groups if len(group) > 1]
+    return len(repeated), sum(bool(np.ptp(group) > 0) for group in repeated)
+
+
+def join(sheets: Sequence[Sheet]) -> Sheet:
+    """The rows of one sheet or more, one after another."""
+    width = max(sheet.numbers.shape[1] for sheet in sheets)
+    padded = [
+        np.concatenate([np.pad(array, ((0, 0), (0, width - array.shape[1]))) for array in arrays])
+        for arrays in ([sheet.numbers for sheet in sheets], [sheet.shares for sheet in sheets])
+    ]
+    names, targets = (np.concatenate([getattr(sheet, name) for sheet in sheets]) for name in ("names", "targets"))
+    return Sheet(padded[0], padded[1], names, targets, sheets[0].classification)
+
+
 def _grouped(values: np.ndarray, groups: np.ndarray, count: int) -> list[np.ndarray]:
     order = np.argsort(groups, kind="stable")
     return np.split(values[order], np.cumsum(np.bincount(groups, minlength=count))[:-1])
