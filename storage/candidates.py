@@ -11,6 +11,7 @@ from storage.rows import add_rows, batches, changed, known
 from storage.states import STAGE_ORDER, StageName
 from storage.tables import CandidateTable, ElementTable, PropertyTable
 from workers.properties import REGISTRY, structure_name
+from workers.spellings import spellings
 
 STD = "_std"
 PLAIN = tuple(REGISTRY)
@@ -95,10 +96,13 @@ def column(name: str) -> Column[Any]:
 
 
 def _row(campaign_id: int, chunk_id: int, row: NewCandidate) -> dict[str, Any]:
+    reduced, anonymous = spellings(row.formula)
     return {
         "campaign_id": campaign_id,
         "chunk_id": chunk_id,
         "formula": row.formula,
+        "chemical_formula_reduced": reduced,
+        "chemical_formula_anonymous": anonymous,
         "nelements": len(row.elements),
         "survived": STAGE_ORDER[StageName.PREDICT],
         "score": known(row.score),

@@ -91,9 +91,14 @@ def test_de_morgan_holds_with_unknown_values() -> None:
         "band_gap > 1 AND",
         'band_gap > "wide',
         "band_gap > TRUE",
-        "band_gap > e_above_hull",
         'formula HAS "Te"',
-        'elements HAS < "Te"',
+        "elements HAS < 3",
+        "elements:elements HAS 'a'",
+        "band_gap > 1 e_above_hull < 1",
+        "band_gap CONTAINS 3",
+        'band_gap > "a\\n"',
+        'last_modified > "yesterday"',
+        '"a" = "a"',
         'a:b HAS "x":"y"',
         "a.b = 1",
         "band_gap LENGTH 3",
@@ -126,3 +131,32 @@ def test_ranges_that_nothing_satisfies_are_found() -> None:
     assert "band_gap" in (contradiction(parse_filter("band_gap >= 1.8 AND band_gap <= 1.0")) or "")
     assert contradiction(parse_filter("band_gap >= 1.0 AND band_gap <= 1.8")) is None
     assert contradiction(parse_filter("band_gap >= 1.8 OR band_gap <= 1.0")) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [(r'formula = "a\"b"', 'a"b'), (r'formula = "a\\"', "a\\"), (r'"\\\"" = formula', '\\"'), ('formula = ""', "")],
+)
+def test_a_text_may_hold_quotes_and_backslashes(text: str, said: str) -> None:
+    assert parse_filter(text) == Compare("formula", "=", said)
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("(" * 13 + "band_gap > 1" + ")" * 13, "12 levels"),
+        (" OR ".join(["band_gap > 1"] * 501), "500 are accepted"),
+        ('formula = "' + "x" * 60_000 + '"', "50,000 are accepted"),
+        ('formula = "' + "\t" * 40_000, "not an OPTIMADE filter"),
+        ("band_gap > 1 band_gap < 2", "AND or OR is missing"),
+    ],
+)
+def test_what_would_take_long_is_refused_at_once_and_shown_in_part(text: str, hint: str) -> None:
+    with pytest.raises(InvalidFilter, match=hint) as caught:
+        parse_filter(text)
+    assert len(str(caught.value)) < 1_000
+
+
+def test_precedence_is_that_of_the_specification() -> None:
+    text = 'NOT a > b OR c = 100 AND f = "C2 H6"'
+    assert parse_filter(text) == parse_filter('(NOT (a > b)) OR ((c = 100) AND (f = "C2 H6"))')
