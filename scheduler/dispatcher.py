@@ -14,10 +14,14 @@ from uuid import uuid4
 from celery import Celery
 from kombu.exceptions import OperationalError
 from sqlalchemy import Engine
+from sqlalchemy.exc import InterfaceError
+from sqlalchemy.exc import OperationalError as DatabaseDown
 from sqlalchemy.orm import Session
 
 from scheduler.celery_app import QUEUES, TASK, make_app
 from scheduler.growth import Growing, grow
+from scheduler.logs import about, start_logs
+from scheduler.metrics import metrics_served
 from scheduler.settings import Settings, load_settings
 from scheduler.sources import formulas_of
 from scheduler.spec import CampaignSpec
@@ -36,6 +40,7 @@ from scheduler.tick import (
     Send,
     Unqueue,
     Watch,
+    note_queued,
     note_sent,
     observe,
     tick,
@@ -43,6 +48,7 @@ from scheduler.tick import (
 from storage.campaigns import move_campaign, read_campaign
 from storage.chunks import Chunk, read_chunk
 from storage.engine import open_database, reading, transaction
+from storage.errors import DatabaseFull
 from storage.heartbeats import forget
 from storage.leader import Leader, read_leader, renew_leadership, resign, take_leadership
 from storage.moves import (
@@ -95,7 +101,8 @@ class Dispatcher:
             return False
         with transaction(self._engine) as session:
             due = [chunk for move in moves for chunk in self._apply(session, move, picture)]
-        self._watch = note_sent(now, self._watch, [chunk for chunk in due if self._send(chunk, picture)])
+        sent = [chunk for chunk in due if self._send(chunk, picture)]
+        self._watch = note_queued(note_sent(now, self._watch, sent), picture, moves)
         return True
 
     def stop(self) -> None:
@@ -148,6 +155,8 @@ class Dispatcher:
             case Expire(chunk, attempt, crashed, alone):
                 reason = "its worker died" if alone else "its lease ended"
                 expire_chunk(session, epoch, chunk, attempt, Expiry(reason, crashed, alone))
+                with about(chunk=chunk, attempt=attempt):
+                    log.info("chunk taken back: %s", reason)
             case Halve(chunk):
                 split_chunk(session, epoch, chunk, read_chunk(session, chunk).reason or DIED, now)
             case Fail(chunk):
@@ -201,19 +210,20 @@ def stage_of(chunk: int, picture: Snapshot) -> StageName:
 def run(dispatcher: Dispatcher, seconds: float, stopping: threading.Event, parent: int | None) -> None:
     """Rounds until told to stop; the next comes at once where there was something to do."""
     while not stopping.is_set() and (parent is None or os.getppid() == parent):
-        busy = dispatcher.step(time.monotonic())
+        try:
+            busy = dispatcher.step(time.monotonic())
+        except (DatabaseDown, InterfaceError, DatabaseFull):
+            log.exception("no round")  # what was not stored was not sent; the next round looks anew
+            busy = False
         stopping.wait(seconds / 4 if busy else seconds)
     dispatcher.stop()
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Dispatch until told to stop."""
-    parser = argparse.ArgumentParser(prog="python -m scheduler.dispatcher", description="Decide what happens next.")
-    parser.add_argument("--id", default=f"dispatcher-{uuid4().hex[:12]}", help="new for each start")
-    parser.add_argument("--parent", type=int, help="the process to end with")
-    options = parser.parse_args(argv)
-    settings = load_settings()
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
+def main(argv: Sequence[str] | None = None, settings: Settings | None = None) -> int:
+    """Dispatch until told to stop, with these settings or those of the environment."""
+    options = _arguments(argv)
+    settings = settings or load_settings()
+    start_logs(settings)
     if settings.embedded_broker:
         (settings.broker_folder / "control").mkdir(parents=True, exist_ok=True)
     stopping = threading.Event()
@@ -222,11 +232,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         engine = open_database(settings.database_url, create=False)
         dispatcher = Dispatcher(options.id, settings, engine, make_app(settings))
-        run(dispatcher, settings.tick_seconds, stopping, options.parent)
+        with metrics_served(engine, options.metrics):
+            run(dispatcher, settings.tick_seconds, stopping, options.parent)
     except SluiceError as exc:
         print(exc, file=sys.stderr)  # the last line of the log is what its supervisor tells the user
         return 1
     return 0
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m scheduler.dispatcher", description="Decide what happens next.")
+    parser.add_argument("--id", default=f"dispatcher-{uuid4().hex[:12]}", help="new for each start")
+    parser.add_argument("--parent", type=int, help="the process to end with")
+    parser.add_argument("--metrics", metavar="HOST:PORT", help="where to serve metrics")
+    return parser.parse_args(argv)
 
 
 if __name__ == "__main__":

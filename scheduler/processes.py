@@ -16,6 +16,7 @@ if sys.platform != "win32":
 
 PID_FILE = "processes.json"
 LOCK_FILE = "supervisor.lock"
+STDERR = 2
 LOST_CLUSTER = 75  # the exit status of a worker that asks for a new process; nobody is to blame
 
 
@@ -30,10 +31,14 @@ class Known:
 
 
 def start(
-    module: str, arguments: Sequence[str], log: Path, environment: Mapping[str, str]
+    module: str, arguments: Sequence[str], log: Path | None, environment: Mapping[str, str]
 ) -> "subprocess.Popen[bytes]":
-    """Run a module of ours in a session of its own, so that Ctrl-C reaches its supervisor alone."""
-    with log.open("ab") as output:
+    """Run a module of ours in a session of its own, so that Ctrl-C reaches its supervisor alone.
+
+    Without a log it writes to our own standard error.
+    """
+    with (log or Path(os.devnull)).open("ab") as file:
+        output = file if log else STDERR
         return subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
             stdin=subprocess.DEVNULL,
@@ -64,8 +69,9 @@ def end(known: Sequence[Known], patience: float) -> None:
     for process in known:
         _signal(process, signal.SIGTERM)
     ends = time.monotonic() + patience
-    while any(map(_alive, known)) and time.monotonic() < ends:
-        time.sleep(0.05)
+    with suppress(KeyboardInterrupt):  # told to stop once more: patience is over
+        while any(map(_alive, known)) and time.monotonic() < ends:
+            time.sleep(0.05)
     for process in known:
         _signal(process, signal.SIGKILL)
     while any(map(_alive, known)):
@@ -85,6 +91,15 @@ def read_known(folder: Path) -> list[Known]:
         return [Known(**entry) for entry in json.loads((folder / PID_FILE).read_text())]
     except (OSError, ValueError, TypeError):
         return []
+
+
+def read_node(path: Path) -> str | None:
+    """Where a Ray node of this host says that it is, None where none says so or it has ended since."""
+    try:
+        node = json.loads(path.read_text())
+        return str(node["address"]) if started_at(int(node["pid"])) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """The machine of one host: Ray, a worker and a dispatcher, started, watched and ended by pid."""
 
+import logging
 import os
 import secrets
 import shutil
@@ -7,18 +8,20 @@ import signal
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from scheduler.errors import MachineFailed
 from scheduler.processes import LOST_CLUSTER, Known, end, read_known, sole, start, started_at, write_known
 from scheduler.settings import Settings, child_environment
 from storage.engine import transaction
+from storage.errors import DatabaseFull
 from storage.heartbeats import report_exit
 from storage.leader import read_leader, resign
 
@@ -28,6 +31,21 @@ PATIENCE = 2.0  # seconds for a child to end by itself; what it holds is leased,
 RESTARTS, WITHIN = 6, 60.0  # so many deaths in so many seconds end the machine
 FROM_OUTSIDE = {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, 0, LOST_CLUSTER}
 OOM_COUNTER = Path("/proc/vmstat")
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """The parts that one supervisor runs: the folder of their pids, how each is started, seconds for chunks to end.
+
+    What parts say goes to their logs in the folder, or aloud to our own standard error.
+    """
+
+    folder: Path
+    roles: tuple[str, ...] = (RAY, WORKER, DISPATCHER)
+    arguments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    patience: float = PATIENCE
+    aloud: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +60,17 @@ class Child:
 class Machine:
     """The children of this supervisor."""
 
-    def __init__(self, settings: Settings, engine: Engine) -> None:
+    def __init__(self, settings: Settings, engine: Engine, crew: Crew) -> None:
         self._settings = settings
         self._engine = engine
+        self._crew = crew
         self._children: dict[str, Child] = {}
         self._deaths: list[float] = []
 
     def start(self) -> None:
         """End what a killed supervisor left running, then start every part."""
         self._end_leftovers()
-        if self._settings.embedded_broker:
+        if self._settings.embedded_broker and DISPATCHER in self._crew.roles:
             shutil.rmtree(self._settings.broker_folder, ignore_errors=True)  # messages are wake-ups, the database knows
             (self._settings.broker_folder / "control").mkdir(parents=True)
         for role in self._roles():
@@ -71,19 +90,20 @@ class Machine:
                 self._spawn(WORKER if role == RAY else role)
 
     def stop(self) -> None:
-        """End every part."""
-        children = list(self._children.values())
-        end([child.known for child in children], PATIENCE)
-        for child in children:
-            self._bury(child, unplanned=False)
-        write_known(self._settings.folder, [])
+        """End every part, the worker with what it has in hand before the Ray that computes it."""
+        for roles in ((DISPATCHER, WORKER), (RAY,)):
+            children = [child for child in self._children.values() if child.known.role in roles]
+            end([child.known for child in children], self._crew.patience)
+            for child in children:
+                self._bury(child, unplanned=False)
+        write_known(self._crew.folder, [])
 
     def _roles(self) -> tuple[str, ...]:
-        return (WORKER, DISPATCHER) if self._settings.ray_address else (RAY, WORKER, DISPATCHER)
+        return tuple(role for role in self._crew.roles if role != RAY or not self._settings.ray_address)
 
     def _spawn(self, role: str) -> None:
-        folder, name = self._settings.folder, f"{role}-{uuid4().hex[:12]}"
-        arguments = ["--parent", str(os.getpid())]
+        folder, name = self._crew.folder, f"{role}-{uuid4().hex[:12]}"
+        arguments = ["--parent", str(os.getpid()), *self._crew.arguments.get(role, ())]
         if role == RAY:
             # Sockets lie in there, and their paths must stay below 108 characters.
             name = tempfile.mkdtemp(prefix="sluice-", dir="/tmp" if os.path.isdir("/tmp") else None)
@@ -92,7 +112,7 @@ class Machine:
             arguments += ["--node-file", str(self._settings.node_file), "--temporary", name]
         else:
             arguments += ["--id", name]
-        process = start(MODULES[role], arguments, folder / f"{role}.log", child_environment(self._settings))
+        process = start(MODULES[role], arguments, self._log(role), child_environment(self._settings))
         known = Known(role, process.pid, started_at(process.pid) or "", name)
         self._children[role] = Child(known, process, _oom_kills())
         write_known(folder, [child.known for child in self._children.values()])
@@ -108,7 +128,7 @@ class Machine:
         _settle(self._engine, child.known, unplanned)
 
     def _end_leftovers(self) -> None:
-        left = read_known(self._settings.folder)
+        left = read_known(self._crew.folder)
         end(left, PATIENCE)
         for known in left:
             _settle(self._engine, known, unplanned=False)
@@ -116,18 +136,23 @@ class Machine:
     def _count_death(self, now: float, role: str, status: int) -> None:
         self._deaths = [at for at in self._deaths if now - at < WITHIN] + [now]
         if len(self._deaths) >= RESTARTS:
-            log = self._settings.folder / f"{role}.log"
-            raise MachineFailed(f"the {role} process keeps ending (status {status}): {_last_line(log)} (log: {log})")
+            path = self._log(role)
+            words = f"{_last_line(path)} (log: {path})" if path else "its words are above"
+            raise MachineFailed(f"the {role} process keeps ending (status {status}): {words}")
+
+    def _log(self, role: str) -> Path | None:
+        return None if self._crew.aloud else self._crew.folder / f"{role}.log"
 
 
 @contextmanager
-def machine(settings: Settings, engine: Engine) -> Iterator[Machine | None]:
-    """The machine of this host while the context lasts; None where another process runs it already."""
-    with sole(settings.folder) as mine:
+def machine(settings: Settings, engine: Engine, crew: Crew | None = None) -> Iterator[Machine | None]:
+    """The machine of this host, or this part of it, while the context lasts; None where another process runs it."""
+    crew = crew or Crew(settings.folder)
+    with sole(crew.folder) as mine:
         if not mine:
             yield None
             return
-        running = Machine(settings, engine)
+        running = Machine(settings, engine, crew)
         with _terminable():
             try:
                 running.start()
@@ -154,12 +179,15 @@ def _settle(engine: Engine, known: Known, unplanned: bool) -> None:
     if known.role == RAY:
         shutil.rmtree(known.name, ignore_errors=True)
         return
-    with transaction(engine) as session:
-        if known.role == WORKER:
-            report_exit(session, known.name, unplanned)
-        leader = read_leader(session)
-        if leader.holder == known.name:
-            resign(session, leader.epoch)
+    try:
+        with transaction(engine) as session:
+            if known.role == WORKER:
+                report_exit(session, known.name, unplanned)
+            leader = read_leader(session)
+            if leader.holder == known.name:
+                resign(session, leader.epoch)
+    except (OperationalError, InterfaceError, DatabaseFull):
+        log.warning("the end of %s could not be told; its lease will tell it", known.name)
 
 
 def _unplanned(status: int, oom_kills: int) -> bool:

@@ -1,9 +1,10 @@
 """What happens next: a pure function from what is known to the moves to make."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from scheduler.flow import UPSTREAM, streams
+from scheduler.shares import Passes, charged, entered, in_turn, running_views, under_way
 from storage.heartbeats import UNPLANNED, Beat
 from storage.snapshots import CampaignView, ChunkView, Snapshot, StageView
 from storage.states import CampaignState, ChunkState, StageName
@@ -31,6 +32,7 @@ class Watch:
     sent: Mapping[int, float] = field(default_factory=dict)  # queued chunk → when its message last went out
     beats: Mapping[str, tuple[int, float]] = field(default_factory=dict)  # worker → counter, when it last moved
     attempts: Mapping[Attempt, tuple[int, float]] = field(default_factory=dict)  # → owner's counter, when first seen
+    passes: Passes = field(default_factory=dict)  # campaign, stage → what it has had of the stage's turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,7 @@ def tick(now: float, snapshot: Snapshot, watch: Watch, limits: Mapping[StageName
                 moves += (Unqueue(chunk.id) for chunk in _chunks(campaign, ChunkState.QUEUED))
             case _:
                 moves.append(Cancel(campaign.id))
+    moves += (move for stage in limits for move in _queueings(snapshot, stage, watch, limits[stage]))
     return [*moves, *_forgettings(now, snapshot, watch, limits)]
 
 
@@ -145,12 +148,19 @@ def observe(now: float, watch: Watch, snapshot: Snapshot) -> Watch:
         fresh = (counters.get(chunk.worker_id or "", 0), now)
         attempts[(chunk.id, chunk.attempt)] = watch.attempts.get((chunk.id, chunk.attempt), fresh)
     queued = {chunk.id for campaign in snapshot.campaigns for chunk in _chunks(campaign, ChunkState.QUEUED)}
-    return Watch({chunk: at for chunk, at in watch.sent.items() if chunk in queued}, beats, attempts)
+    sent = {chunk: at for chunk, at in watch.sent.items() if chunk in queued}
+    return Watch(sent, beats, attempts, entered(watch.passes, snapshot))
 
 
 def note_sent(now: float, watch: Watch, chunks: list[int]) -> Watch:
     """The watch after the messages of these chunks went out."""
-    return Watch({**watch.sent, **dict.fromkeys(chunks, now)}, watch.beats, watch.attempts)
+    return replace(watch, sent={**watch.sent, **dict.fromkeys(chunks, now)})
+
+
+def note_queued(watch: Watch, snapshot: Snapshot, moves: Sequence[Move]) -> Watch:
+    """The watch after these moves, in which campaigns took their turns."""
+    queued = [move.chunk for move in moves if isinstance(move, Queue)]
+    return replace(watch, passes=charged(watch.passes, snapshot, queued))
 
 
 def _chunks(campaign: CampaignView, state: ChunkState) -> Iterator[ChunkView]:
@@ -204,13 +214,25 @@ def _sendings(now: float, view: StageView, watch: Watch, limits: Limits) -> Iter
     for chunk in view.active:
         if chunk.state == ChunkState.QUEUED and now - watch.sent.get(chunk.id, -limits.resend) >= limits.resend:
             yield Send(chunk.id)
-    room = limits.in_flight - len(view.active)
     for chunk in view.waiting:
-        if chunk.errors >= limits.errors or chunk.crashes >= limits.crashes:
+        if _given_up(chunk, limits):
             yield Halve(chunk.id) if chunk.size > 1 else Fail(chunk.id)
-        elif room > 0:
-            room -= 1
-            yield Queue(chunk.id)
+
+
+def _queueings(snapshot: Snapshot, stage: StageName, watch: Watch, limits: Limits) -> Iterator[Move]:
+    """What there is room for, the campaigns in turn."""
+    views = [(campaign, view) for campaign, view in running_views(snapshot, stage) if not view.stage.closed]
+    heads = {
+        campaign.id: [chunk.id for chunk in view.waiting if not _given_up(chunk, limits)] for campaign, view in views
+    }
+    priorities = {campaign.id: campaign.priority for campaign, _ in views}
+    passes = {campaign: spent for (campaign, name), spent in watch.passes.items() if name == stage}
+    room = limits.in_flight - len(under_way(snapshot, stage))
+    return (Queue(chunk) for chunk in in_turn(heads, priorities, passes, room))
+
+
+def _given_up(chunk: ChunkView, limits: Limits) -> bool:
+    return chunk.errors >= limits.errors or chunk.crashes >= limits.crashes
 
 
 def _growth(campaign: CampaignView, view: StageView, limits: Limits) -> Iterator[Move]:

@@ -3,6 +3,7 @@
 import argparse
 import logging
 import os
+import socket
 import threading
 import time
 from collections.abc import Sequence
@@ -13,16 +14,19 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from scheduler.celery_app import ALL_QUEUES, make_app
 from scheduler.hands import Hands
+from scheduler.logs import start_logs
 from scheduler.pools import Pools
 from scheduler.processes import LOST_CLUSTER
-from scheduler.settings import load_settings
+from scheduler.settings import Settings, load_settings
 from scheduler.tasks import Bench, register
 from storage.engine import open_database, transaction
 from storage.errors import DatabaseFull
 from storage.heartbeats import beat, join, report_exit
 
 THREADS = 10
+POOLS = ("threads", "solo")  # those of Celery that do not fork, which Ray does not survive
 LONGEST = 3600.0  # seconds that an attempt may take
+PROBE_SECONDS = 2.0
 log = logging.getLogger(__name__)
 
 
@@ -30,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Serve queues until told to stop."""
     options = _arguments(argv)
     settings = load_settings()
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
+    start_logs(settings)
     engine = open_database(settings.database_url, create=False)
     queues = options.queues.split(",")
     bench = Bench(options.id, engine, Hands(), Pools(settings), LONGEST, lambda why: _leave(engine, options.id, why))
@@ -42,7 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if settings.embedded_broker:
         (settings.broker_folder / "control").mkdir(parents=True, exist_ok=True)
     register(app, bench)
-    app.worker_main(_celery_arguments(options.threads, options.queues))
+    _wait_for_ray(settings)
+    app.worker_main(_celery_arguments(options))
     with transaction(engine) as session:
         report_exit(session, options.id, unplanned=False)
     return 0
@@ -73,14 +78,29 @@ def _leave(engine: Engine, worker_id: str, why: str) -> None:
         os._exit(LOST_CLUSTER)
 
 
-def _celery_arguments(threads: int, queues: str) -> list[str]:
+def _wait_for_ray(settings: Settings) -> None:
+    """Take no chunk while the cluster is away: each would only be given back."""
+    host, _, port = (settings.ray_address or "").rpartition(":")
+    while host and port.isdigit():
+        try:
+            socket.create_connection((host, int(port)), PROBE_SECONDS).close()
+        except OSError as exc:
+            log.warning("waiting for Ray at %s: %s", settings.ray_address, exc)
+            time.sleep(PROBE_SECONDS)
+        else:
+            return
+
+
+def _celery_arguments(options: argparse.Namespace) -> list[str]:
     quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel=WARNING"]
-    return ["worker", "--pool=threads", f"--concurrency={threads}", f"--queues={queues}", *quiet]
+    hands = [f"--pool={options.pool}", f"--concurrency={options.threads}"]
+    return ["--quiet", "worker", *hands, f"--queues={options.queues}", *quiet]
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m scheduler.worker", description="Work on chunks from queues.")
     parser.add_argument("--queues", default=",".join(ALL_QUEUES), help="comma-separated, of " + ", ".join(ALL_QUEUES))
+    parser.add_argument("--pool", choices=POOLS, default=POOLS[0])
     parser.add_argument("--threads", type=int, default=THREADS)
     parser.add_argument("--id", default=f"worker-{uuid4().hex[:12]}", help="new for each start")
     parser.add_argument("--parent", type=int, help="the process to end with")

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, cast
 
@@ -48,11 +48,16 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of a call: results aligned with its items, or the reason why there are none."""
+    """What became of a call: results aligned with its items, or the reason why there are none.
+
+    Also how many seconds it was computed, and how many the actor had waited for it.
+    """
 
     outcome: Outcome
     results: Sequence[object] = ()
     reason: str = ""
+    seconds: float = 0.0
+    idle: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +83,7 @@ class ModelHost:
         self._lock = threading.Lock()
         self._inside = 0
         self._sole = False
-        self._used = time.monotonic()
+        self._used = self._free = time.monotonic()
         threading.Thread(target=self._end_when_idle, daemon=True).start()
 
     def run(self, call: Call) -> Answer:
@@ -86,7 +91,7 @@ class ModelHost:
         if not self._enter(call.alone):
             return Answer(Outcome.BUSY)
         try:
-            return self._line.submit(self._compute, call).result()
+            return self._line.submit(self._timed, call).result()
         finally:
             self._leave()
 
@@ -119,6 +124,12 @@ class ModelHost:
             except Exception as exc:
                 return Answer(Outcome.UNLOADABLE, reason=_in_words(exc))
         return None
+
+    def _timed(self, call: Call) -> Answer:
+        began, idle = time.monotonic(), time.monotonic() - self._free
+        answer = self._compute(call)
+        self._free = time.monotonic()
+        return replace(answer, seconds=self._free - began, idle=idle)
 
     def _compute(self, call: Call) -> Answer:
         if failed := self._load():

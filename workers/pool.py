@@ -51,14 +51,32 @@ class Flight:
 
 
 @dataclass(slots=True)
+class Use:
+    """What was taken of the actors: seconds computed, seconds for which they had waited, batches, items in them."""
+
+    seconds: float = 0.0
+    idle: float = 0.0
+    batches: int = 0
+    items: int = 0
+
+    def add(self, answer: Answer, items: int) -> None:
+        """Count a batch that an actor computed."""
+        self.seconds += answer.seconds
+        self.idle += answer.idle
+        self.batches += 1
+        self.items += items
+
+
+@dataclass(slots=True)
 class Request:
-    """One call of `run`: what is asked, what is still to do, what is under way, what has come."""
+    """One call of `run`: what is asked, what is still to do, what is under way, what has come, what it took."""
 
     method: str
     items: Sequence[object]
     options: Mapping[str, object]
     todo: deque[Batch]
     results: list[object]
+    use: Use
     flights: dict[ray.ObjectRef[Answer], Flight] = field(default_factory=dict)
     rests: dict[int, float] = field(default_factory=dict)
 
@@ -82,14 +100,21 @@ class Pool:
             self._handle(index).warm.remote()
 
     def run(
-        self, method: str, items: Sequence[object], options: Mapping[str, object], batch: int, seconds: float
+        self,
+        method: str,
+        items: Sequence[object],
+        options: Mapping[str, object],
+        batch: int,
+        seconds: float,
+        use: Use | None = None,
     ) -> list[object]:
         """The model's results in the order of the items, a Failure in the place of an item that has none.
 
+        What it takes of the actors is added to `use`.
         Raises ClusterLost, ModelUnavailable, and PoolTimeout after that many seconds.
         """
         todo = deque(Batch(range(start, min(start + batch, len(items)))) for start in range(0, len(items), batch))
-        request = Request(method, items, options, todo, [None] * len(items))
+        request = Request(method, items, options, todo, [None] * len(items), use or Use())
         ends = time.monotonic() + seconds
         try:
             while request.todo or request.flights:
@@ -139,12 +164,15 @@ class Pool:
         if answer is None:
             self._drop(flight.actor)
             request.todo.extendleft(_after_death(request, batch))
-        elif answer.outcome == Outcome.BUSY:
+            return
+        if answer.outcome == Outcome.BUSY:
             request.rests[flight.actor] = time.monotonic() + REST
             request.todo.appendleft(batch)
-        elif answer.outcome == Outcome.UNLOADABLE:
+            return
+        request.use.add(answer, len(batch.places))
+        if answer.outcome == Outcome.UNLOADABLE:
             raise ModelUnavailable(self._plan.model, answer.reason)
-        elif answer.outcome == Outcome.RAISED:
+        if answer.outcome == Outcome.RAISED:
             request.todo.extendleft(_without_culprit(request, batch, answer.reason))
         else:
             request.results[batch.places.start : batch.places.stop] = answer.results

@@ -4,6 +4,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from sqlalchemy import Engine
 
@@ -17,13 +18,14 @@ from scheduler.campaigns import (
 )
 from scheduler.errors import CampaignStands, InvalidSpec, OtherModels
 from scheduler.spec import CampaignSpec, parse_spec
+from scheduler.stored_models import own_models
 from storage.campaigns import list_campaigns, move_campaign, read_campaign
 from storage.engine import open_database, reading, transaction
 from storage.errors import NotFound
-from storage.models import campaign_models
+from storage.models import campaign_models, store_checkpoint
 from storage.stages import read_stages
 from storage.states import CampaignState, StageName
-from workers.cards import find_checkpoint, read_card, write_card
+from workers.cards import find_checkpoint, read_card, save_checkpoint, write_card
 from workers.models import find_card
 
 
@@ -66,6 +68,29 @@ def test_missing_model_is_told_before_anything_is_stored(engine: Engine, spec: C
         create_campaign(engine, missing)
     with reading(engine) as session:
         assert list_campaigns(session) == []
+
+
+def test_a_campaign_keeps_the_predictor_with_which_it_began(engine: Engine, spec: CampaignSpec, tmp_path: Path) -> None:
+    asked = spec.model_copy(update={"predict": spec.predict.model_copy(update={"predictors": ["hardness"]})})
+    with pytest.raises(InvalidSpec, match="'hardness' is no predictor of this database"):
+        create_campaign(engine, asked)
+    ids = [store(engine, tmp_path / name, value) for name, value in (("first", 1.0), ("second", 2.0))]
+    with transaction(engine) as session:
+        store_checkpoint(session, tmp_path / "first")
+    campaign_id = create_campaign(engine, asked)
+    with transaction(engine) as session:
+        store_checkpoint(session, tmp_path / "second")
+    with reading(engine) as session:
+        assert own_models(session, campaign_id, asked)["hardness"].model_id == ids[0] != ids[1]
+        check_models(engine, read_campaign(session, campaign_id))
+
+
+def store(engine: Engine, folder: Path, value: float) -> str:
+    fields = {"name": "hardness", "kind": "learned-table", "config": {}, "tile": 8, "properties": ("hardness",)}
+    card = save_checkpoint(folder, {"x": np.full(3, value)}, **fields)
+    with transaction(engine) as session:
+        store_checkpoint(session, folder)
+    return card.model_id
 
 
 def test_model_of_another_kind_is_told_with_those_that_fit(engine: Engine, spec: CampaignSpec) -> None:

@@ -30,6 +30,16 @@ def test_addresses_are_taken_from_the_environment() -> None:
     assert settings.folder == load_settings(urls).folder != load_settings({}).folder
 
 
+def test_addresses_with_passwords_may_lie_in_files(tmp_path: Path) -> None:
+    secret = tmp_path / "url"
+    secret.write_text("postgresql://sluice:word@host/base\n")
+    settings = load_settings({"SLUICE_DATABASE_URL_FILE": str(secret)})
+    assert settings.database_url == "postgresql://sluice:word@host/base"
+    assert load_settings(child_environment(settings)).database_url == settings.database_url
+    with pytest.raises(InvalidSetting, match="SLUICE_BROKER_URL_FILE='/nowhere': No such file"):
+        load_settings({"SLUICE_BROKER_URL_FILE": "/nowhere"})
+
+
 def test_database_asked_for_wins_over_the_environment() -> None:
     assert load_settings({"SLUICE_DATABASE_URL": "sqlite:///a.db"}, "sqlite:///b.db").database_url == "sqlite:///b.db"
 

@@ -10,7 +10,7 @@ from scheduler import sources
 from scheduler.campaigns import create_campaign
 from scheduler.errors import InvalidSource
 from scheduler.sources import check_source, formulas_of, ingest
-from scheduler.spec import CampaignSpec, EnumerateSource, FileSource
+from scheduler.spec import CampaignSpec, EnumerateSource, FileSource, ListSource, Source
 from storage.chunks import Chunk
 from storage.engine import open_database, reading
 from storage.failures import read_failures
@@ -30,7 +30,7 @@ def written(tmp_path: Path, lines: list[str], name: str = "mine.csv") -> FileSou
     return FileSource(kind="file", path=str(tmp_path / name))
 
 
-def created(engine: Engine, source: FileSource | EnumerateSource) -> int:
+def created(engine: Engine, source: Source) -> int:
     return create_campaign(engine, CampaignSpec(source=source))
 
 
@@ -145,6 +145,16 @@ def test_enumeration_costs_no_rows_and_is_addressed_by_index(engine: Engine) -> 
         assert formulas_of(session, a_chunk(campaign, 10, 20), source) == everything[10:20]
         assert source_counts(session, campaign).input == 0
     assert len(set(everything)) == size
+
+
+def test_listed_formulas_are_distinct_and_addressed_by_index(engine: Engine) -> None:
+    source = ListSource(kind="list", formulas=["Ba1 Te1", "CsPbI3", "TeBa", "NaCl"])
+    assert check_source(source) == 3
+    campaign = created(engine, source)
+    with reading(engine) as session:
+        assert formulas_of(session, a_chunk(campaign, 0, 3), source) == ["BaTe", "CsPbI3", "NaCl"]
+        assert formulas_of(session, a_chunk(campaign, 1, 2), source) == ["CsPbI3"]
+        assert read_stages(session, campaign)[0].source_size == 3
 
 
 def test_enumeration_without_compositions_is_told() -> None:

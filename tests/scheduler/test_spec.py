@@ -1,5 +1,6 @@
 """Specs that fit, and the one line that each misfit gets."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,14 @@ def test_what_comes_back_from_json_is_the_same_spec(tmp_path: Path) -> None:
     assert parse_spec(spec.model_dump(mode="json"), "database") == spec
 
 
+def test_predictors_of_ones_own_may_stand_in_filter_and_score(tmp_path: Path) -> None:
+    tables = 'predictors = ["hardness"]\nscore = "hardness - 2 * hardness_std"\n'
+    where = "where = 'P(hardness > 10) >= 0.5 AND hardness_std < 3'"
+    spec = load_spec(written(tmp_path, re.sub("where = .*", tables + where, GOOD)))
+    assert spec.predict.predictors == ["hardness"]
+    assert parse_spec(spec.model_dump(mode="json"), "database") == spec
+
+
 def test_path_is_taken_from_the_folder_of_the_spec(tmp_path: Path) -> None:
     spec = load_spec(written(tmp_path, '[source]\nkind = "file"\npath = "mine.csv"\n'))
     assert spec.source.path == str(tmp_path / "mine.csv")  # type: ignore[union-attr]
@@ -67,7 +76,11 @@ def test_without_structures_there_is_neither_csp_nor_judge(tmp_path: Path) -> No
     ("old", "new", "line"),
     [
         ('name = "solar"', "nmae = 1", "unknown key 'nmae'; name, seed, source, predict"),
-        ("[predict]", "[predict]\nwhre = 1", "unknown key 'predict.whre'; model, where, score are accepted"),
+        (
+            "[predict]",
+            "[predict]\nwhre = 1",
+            "unknown key 'predict.whre'; model, predictors, where, score are accepted",
+        ),
         ('anions = ["S"]', 'anions = ["S"]\nanoins = 1', "unknown key 'source.anoins'; kind, cations"),
         ("seed = 7", "seed = -1", "seed = -1: input should be greater than or equal to 0"),
         ("seed = 7", 'seed = "x"', "seed = 'x': input should be a valid integer"),
@@ -84,6 +97,13 @@ def test_without_structures_there_is_neither_csp_nor_judge(tmp_path: Path) -> No
         ("band_gap >= 1.0", "band_gup >= 1.0", "'band_gup' is not predicted"),
         ("band_gap >= 1.0", "band_gap >> 1.0", "predict.where: filter"),
         ("[predict]", '[predict]\nscore = "gap"', "predict.score: score 'gap': 'gap' is not a property"),
+        ("[predict]", '[predict]\npredictors = ["Hard"]', "predict.predictors: 'Hard' is no predictor of your own"),
+        ("[predict]", '[predict]\npredictors = ["band_gap"]', "predict.predictors: 'band_gap'"),
+        ("[predict]", '[predict]\npredictors = ["a", "a"]', "predict.predictors: 'a' stands there twice"),
+        ("band_gap >= 1.0", "hardness > 1", "'hardness' is not predicted"),
+        ("band_gap >= 1.0", "P(band_gap > 1) >= 2", "predict.where: filter"),
+        ("band_gap >= 1.0", "P(band_gap_std > 1) >= 0.2", "P(…) of 'band_gap_std'"),
+        ("band_gap >= 1.0", "P(hardness > 1) >= 0.2", "'hardness' is not predicted"),
         ("[explain]", '[explain]\nproperty = "smell"', "explain.property = 'smell'"),
         ("seed = 7", "seed = = 7", "not TOML"),
     ],

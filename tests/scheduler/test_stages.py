@@ -18,6 +18,7 @@ from workers.explanations import Explanation, Question
 from workers.generator.requests import CrystalRequest, Generated
 from workers.models import Refused
 from workers.pool import Failure
+from workers.probabilities import Distribution
 from workers.relaxation import Relaxed
 
 WHERE = "band_gap >= 1.0 AND e_above_hull <= 0.1"
@@ -47,7 +48,7 @@ class Chemists:
         self.asked: list[tuple[Role, str, int]] = []
         self.questions: list[Question] = []
 
-    def warm(self, role: Role) -> None:
+    def warm(self, role: Role, own: str | None = None) -> None:
         pass
 
     def ask(self, question: Ask, items: Sequence[object]) -> list[object]:
@@ -212,21 +213,23 @@ def test_csp_refuses_with_a_reason(formula: str, kind: str, reason: str) -> None
 
 
 def test_judge_confirms_or_disputes_and_says_why() -> None:
-    confirmed = judge.judged("CuS", {"structure_" + name: pair for name, pair in values(1.3, 0.02).items()}, WHERE)
+    confirmed = judge.judged(
+        "CuS", {"structure_" + name: pair for name, pair in values(1.3, 0.02).items()}, judge.make_demand(WHERE)
+    )
     assert (confirmed.verdict, confirmed.reason) == ("confirmed", None)
-    disputed = judge.judged("CuS", {"structure_" + name: pair for name, pair in values(0.4, 0.02).items()}, WHERE)
+    disputed = judge.judged(
+        "CuS", {"structure_" + name: pair for name, pair in values(0.4, 0.02).items()}, judge.make_demand(WHERE)
+    )
     assert disputed.verdict == "disputed"
     assert disputed.reason == "structure_band_gap 0.4, not >= 1.0"
 
 
 def test_judge_disputes_what_the_structure_model_cannot_say() -> None:
-    unknown = judge.judged("CuS", {"structure_density": (4.0, 0.0)}, WHERE)
+    unknown = judge.judged("CuS", {"structure_density": (4.0, 0.0)}, judge.make_demand(WHERE))
     assert unknown.verdict == "disputed"
     assert judge.judged("CuS", {"structure_density": (4.0, 0.0)}, None).verdict == "confirmed"
-    assert (
-        judge.judged("CuS", {"structure_density": (4.0, 0.0)}, 'elements HAS "Cu" AND nelements < 3').verdict
-        == "confirmed"
-    )
+    elements = judge.make_demand('elements HAS "Cu" AND nelements < 3')
+    assert judge.judged("CuS", {"structure_density": (4.0, 0.0)}, elements).verdict == "confirmed"
 
 
 def test_judge_counts_every_crystal() -> None:
@@ -252,3 +255,69 @@ def test_explain_asks_what_the_spec_says_of_the_whole_chunk_at_once() -> None:
     explain.compute(order(StageName.EXPLAIN, explain=tables), ["CuS", "Cu2S"], models)  # type: ignore[arg-type]
     assert models.asked == [(Role.COMPOSITION, "explain", 2)]
     assert set(models.questions) == {Question("e_above_hull", "STII", 3, "tokens", 8192, seed=3)}
+
+
+class Learned(Chemists):
+    """Also answers for a predictor of one's own: the hardness is ten times the band gap."""
+
+    def ask(self, question: Ask, items: Sequence[object]) -> list[object]:
+        answers = super().ask(question, items)
+        return answers if question.own is None else [self.own(answer) for answer in answers]
+
+    def own(self, answer: object) -> object:
+        if not isinstance(answer, dict):
+            return answer
+        gap = answer["band_gap"][0]
+        return Refused("too soft") if gap == 1.2 else {"hardness": (10 * gap, 1.0)}
+
+    def distributions(self) -> dict[str, Distribution]:
+        return {}
+
+
+def test_predict_asks_predictors_of_ones_own_and_filters_by_them() -> None:
+    tables = {"predictors": ["hardness"], "where": "hardness > 10", "score": "hardness - band_gap"}
+    models = Learned(PREDICTED)
+    outcome = predict.compute(order(StageName.PREDICT, predict=tables), list(PREDICTED), models)  # type: ignore[arg-type]
+    [row] = outcome.rows["candidates"]
+    assert (row.formula, row.predictions["hardness"], row.score) == ("CuS", (15.0, 1.0), 13.5)  # type: ignore[attr-defined]
+    counts = outcome.counts  # what one of the predictors refuses is invalid
+    assert (counts.survived, counts.rejected, counts.invalid, counts.failed) == (1, 1, 2, 1)
+    assert [item.reason for item in outcome.failures][0] == "too soft"
+
+
+@pytest.mark.parametrize(
+    ("where", "kept"),
+    [
+        ("P(1.0 <= band_gap <= 1.8) >= 0.3", ["CuS", "CuS2"]),
+        ("P(band_gap > 1.4) >= 0.5", ["CuS"]),
+        ("P(band_gap > 1.4) < 0.5 AND NOT e_above_hull > 0.02", ["CuS2"]),
+    ],
+)
+def test_predict_filters_by_probability(where: str, kept: list[str]) -> None:
+    asked = order(StageName.PREDICT, predict={"where": where})
+    outcome = predict.compute(asked, ["CuS", "Cu2S", "CuS2"], Probable(PREDICTED))  # type: ignore[arg-type]
+    assert [row.formula for row in outcome.rows["candidates"]] == kept  # type: ignore[attr-defined]
+
+
+class Probable(Chemists):
+    """Its errors are those of a normal distribution."""
+
+    def distributions(self) -> dict[str, Distribution]:
+        return {}
+
+
+def test_judge_asks_for_the_probability_that_the_structure_gives() -> None:
+    demand = judge.make_demand("P(1.0 <= band_gap <= 1.8) >= 0.3")
+    assert judge.judged("CuS", {"structure_band_gap": (1.3, 0.1)}, demand).verdict == "confirmed"
+    disputed = judge.judged("CuS", {"structure_band_gap": (2.5, 0.1)}, demand)
+    assert (disputed.verdict, "structure_band_gap" in str(disputed.reason)) == ("disputed", True)
+
+
+def test_judge_lets_stand_what_predictors_of_ones_own_said_of_the_formula() -> None:
+    tables = {"predictors": ["hardness"], "where": "P(hardness > 10) >= 0.5 AND band_gap > 1 AND hardness > 12"}
+    answers = {**PREDICTED, "crystal": {"structure_band_gap": (1.3, 0.1)}}
+    crystals = {"CuS": cube(5.0, "Cu", "S"), "Cu2S": cube(5.0, "Cu", "Cu", "S")}
+    outcome = judge.compute(order(StageName.JUDGE, predict=tables), crystals, Learned(answers))  # type: ignore[arg-type]
+    verdicts = {row.formula: row.verdict for row in outcome.rows["judgements"]}  # type: ignore[attr-defined]
+    assert verdicts == {"CuS": "confirmed", "Cu2S": "disputed"}
+    assert all(set(row.predictions) == {"structure_band_gap"} for row in outcome.rows["judgements"])  # type: ignore[attr-defined]

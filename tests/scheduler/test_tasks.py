@@ -20,10 +20,11 @@ from storage.engine import open_database, reading, transaction
 from storage.errors import DatabaseFull
 from storage.funnels import funnel
 from storage.leader import read_leader, take_leadership
+from storage.ledgers import stage_ledgers
 from storage.moves import Expiry, expire_chunk, queue_chunk
 from storage.states import CampaignState, ChunkState, StageName
-from workers.actors import ClusterLost
-from workers.pool import ModelUnavailable
+from workers.actors import Answer, ClusterLost, Outcome
+from workers.pool import ModelUnavailable, Use
 
 SIZE = 5
 FIRST = 1
@@ -39,8 +40,15 @@ class OnePool:
         return self
 
     def run(
-        self, method: str, items: Sequence[object], options: Mapping[str, object], batch: int, seconds: float
+        self,
+        method: str,
+        items: Sequence[object],
+        options: Mapping[str, object],
+        batch: int,
+        seconds: float,
+        use: Use,
     ) -> list[object]:
+        use.add(Answer(Outcome.DONE, seconds=2.0, idle=0.5), len(items))
         return self.answer(items)
 
 
@@ -80,9 +88,11 @@ def chunk(engine: Engine) -> Chunk:
 def test_claimed_computed_recorded(engine: Engine) -> None:
     work_on(FIRST, bench(engine, gaps))
     with reading(engine) as session:
-        [report] = funnel(session, 1)
+        [report], [ledger] = funnel(session, 1), stage_ledgers(session)
     assert (chunk(engine).state, chunk(engine).worker_id) == (ChunkState.DONE, "w")
     assert (report.counts.input, report.counts.survived, report.counts.rejected) == (SIZE, SIZE - 1, 1)
+    taken = [ledger.sums[name] for name in ("device_seconds", "idle_seconds", "batches", "batch_items")]
+    assert taken == [2.0, 0.5, 1, SIZE]
 
 
 def test_second_message_finds_nothing_to_do(engine: Engine) -> None:

@@ -23,6 +23,7 @@ from scheduler.tick import (
     Send,
     Unqueue,
     Watch,
+    note_queued,
     note_sent,
     observe,
     tick,
@@ -238,16 +239,17 @@ class Dispatcher:
     watch: Watch = field(default_factory=Watch)
     epoch: int = -1
     moves: list[Move] = field(default_factory=list)
+    picture: Snapshot = Snapshot((), (), Leader(0, "", 0))
 
     def decide(self, now: float, world: World) -> None:
-        snapshot = world.snapshot()
-        self.watch = observe(now, self.watch, snapshot)
-        self.moves = tick(now, snapshot, self.watch, LIMITS)
+        self.picture = world.snapshot()
+        self.watch = observe(now, self.watch, self.picture)
+        self.moves = tick(now, self.picture, self.watch, LIMITS)
 
     def act(self, now: float, world: World) -> None:
         sent = world.apply(self.epoch, self.moves)
         world.messages += sent
-        self.watch = note_sent(now, self.watch, sent)
+        self.watch = note_queued(note_sent(now, self.watch, sent), self.picture, self.moves)
         self.moves = []
 
 
