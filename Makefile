@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SPEC ?= deploy/campaigns/solar-absorbers.toml
 
-.PHONY: install run test check bench
+.PHONY: install run test check bench chaos
 
 install: $(STAMP)
 
@@ -28,3 +28,6 @@ check: install
 
 bench: install
 	$(BIN)/python -m pytest -q -s -o python_files='bench_*.py' tests/benchmarks
+
+chaos: install
+	SLUICE_TEST_FAULTS=50 $(BIN)/python -m pytest -q -s -k random_faults tests/scheduler/test_worker.py

@@ -8,7 +8,7 @@ from api.lazy_group import load
 from api.outputs import check_folder
 from workers.cards import CARD, WEIGHTS, Card, find_checkpoint, load_checkpoint
 from workers.errors import CheckpointError, UserError
-from workers.generator.kinds import GENERATORS, full_name
+from workers.generator.kinds import GENERATORS
 from workers.generator.published import publisher
 
 TAKEN = {name for pair in GENERATORS.items() for name in pair}
@@ -17,7 +17,7 @@ TAKEN = {name for pair in GENERATORS.items() for name in pair}
 def export_checkpoint(name: str, out: Path) -> Card:
     """Copy a checkpoint, its weights checked against its card, to an empty folder; raises UserError."""
     try:
-        folder = find_checkpoint(full_name(name))
+        folder = find_checkpoint(name)
         card, _ = load_checkpoint(folder)
     except CheckpointError as exc:
         raise UserError(str(exc)) from exc

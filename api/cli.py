@@ -15,12 +15,18 @@ INTERRUPTED = 130
 
 COMMANDS = {
     "screen": Target("api.screen:screen", "Run a campaign: predict, crystal structures, judge, explain."),
-    "campaign": Target("api.campaigns:campaign", "List, watch, pause, resume and cancel campaigns."),
+    "campaign": Target("api.campaigns:campaign", "List, watch, pause, resume, weigh, cancel and report campaigns."),
+    "up": Target("api.hosts:up", "Serve campaigns on this host: Ray, a worker, a dispatcher."),
+    "worker": Target("api.hosts:worker", "Work on the chunks of some queues."),
+    "dispatcher": Target("api.hosts:dispatcher", "Decide what happens next, apart from the workers."),
+    "serve": Target("api.serve:serve", "Answer over HTTP: campaigns, candidates, predictions."),
+    "token": Target("api.tokens:token", "Who may do what over HTTP."),
     "query": Target("api.query:query", "Select candidates with an OPTIMADE filter."),
     "show": Target("api.show:show", "Everything known of one candidate."),
     "predict": Target("api.predict:predict", "Properties of formulas, without a campaign."),
     "generate": Target("api.generate:generate", "Crystal structures of formulas as CIF files."),
     "explain": Target("api.explain:explain", "What each element adds to a prediction."),
+    "train": Target("api.train:train", "A predictor of a property of your own, from a table."),
     "models": Target("api.models:models", "The models and their cards."),
     "db": Target("api.db:db", "Make, upgrade and check a database."),
 }

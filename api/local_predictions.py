@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from typing import TypeVar
 
+from api.own_models import Named
 from workers.composition_models import CompositionModel
 from workers.errors import CheckpointError, UserError
 from workers.explanations import Explanation, Question
+from workers.learned_models import LearnedModel
 from workers.models import Refused, load_model
 from workers.properties import Predicted
 
@@ -15,26 +17,28 @@ DEVICE = "cpu"
 PREDICTOR = "composition-predictor"
 
 
-def predict(formulas: Sequence[str], model: str) -> list[Predicted]:
+def predict(formulas: Sequence[str], model: Named) -> list[Predicted]:
     """The predictions for each formula; raises UserError."""
-    answers = _predictor(model).predict(formulas)
+    predictor = _loaded(model.path)
+    if not isinstance(predictor, CompositionModel | LearnedModel):
+        raise UserError(f"model {model.name!r}: it does not predict from formulas; {PREDICTOR} does")
+    answers = predictor.predict(formulas)
     return [_taken(formula, answer) for formula, answer in zip(formulas, answers, strict=True)]
 
 
 def explain(formula: str, question: Question) -> Explanation:
     """What the players of a formula add to the prediction of a property; raises UserError."""
-    (answer,) = _predictor(PREDICTOR).explain([formula], question)
+    predictor = _loaded(PREDICTOR)
+    assert isinstance(predictor, CompositionModel)
+    (answer,) = predictor.explain([formula], question)
     return _taken(formula, answer)
 
 
-def _predictor(name: str) -> CompositionModel:
+def _loaded(name: str) -> object:
     try:
-        model = load_model(name, DEVICE)
+        return load_model(name, DEVICE)
     except CheckpointError as exc:
         raise UserError(str(exc)) from exc
-    if not isinstance(model, CompositionModel):
-        raise UserError(f"model {name!r}: it does not predict from formulas; {PREDICTOR} does")
-    return model
 
 
 def _taken(formula: str, answer: Answer | Refused) -> Answer:

@@ -8,13 +8,16 @@ from pathlib import Path
 import click
 
 from api.checkpoint_files import export_checkpoint, import_checkpoint
+from api.connection import opened
 from api.formats import dumps
-from api.options import json_option, no_database_option
+from api.options import database_option, json_option
+from api.own_models import bring, named, own_cards
 from api.tables import plain_table, printed
 from workers.cards import pretrained_cards
+from workers.generator.kinds import full_name
 
 DIGEST = 12
-HEADLINES = ("mae", "match_within_k", "valid")
+HEADLINES = ("mae", "balanced_accuracy", "match_within_k", "valid")
 
 
 @click.group(epilog="\b\nExample: sluice models list")
@@ -24,10 +27,10 @@ def models() -> None:
 
 @models.command("list", epilog="\b\nExample: sluice models list --json")
 @json_option
-@no_database_option
-def list_models(as_json: bool) -> None:
-    """Name and measured figures of each model; the JSON holds the whole cards."""
-    cards = pretrained_cards()
+@database_option
+def list_models(as_json: bool, url: str | None) -> None:
+    """Name and measured figures of each model, shipped or your own; the JSON holds the whole cards."""
+    cards = [*pretrained_cards(), *own_cards(url)]
     if as_json:
         click.echo(dumps([asdict(card) for card in cards], indent=2))
         return
@@ -38,25 +41,36 @@ def list_models(as_json: bool) -> None:
 
 
 @models.command("import", epilog="\b\nExample: sluice models import ckpt.pt --name crystallm-small")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("source", metavar="FILE|FOLDER", type=click.Path(exists=True, path_type=Path))
 @click.option("--name", required=True, help="What the model is to be called.")
-@click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="A new folder; else ./NAME.")
-@no_database_option
-def import_model(file: Path, name: str, out: Path | None) -> None:
-    """Read a generator that CrystaLLM's or Materium's authors publish; nothing in the file is run."""
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="FOLDER", help="A new folder for a generator; else ./NAME."
+)
+@click.option("--yes", is_flag=True, help="Replace a predictor of your own that goes by this name.")
+@database_option
+def import_model(source: Path, name: str, out: Path | None, yes: bool, url: str | None) -> None:
+    """Bring a generator that CrystaLLM's or Materium's authors publish, or the folder of an exported predictor.
+
+    A generator is kept in a folder, a predictor in the database; nothing in the file is run.
+    """
+    if source.is_dir():
+        with opened(url, create=True) as engine:
+            bring(engine, source, name, yes)
+        click.echo(f"{name} is kept; try next: sluice predict --model {name} FORMULA", err=True)
+        return
     folder = out or Path(name)
-    import_checkpoint(file, name, folder)
+    import_checkpoint(source, name, folder)
     click.echo(f"{name} in {folder}; try next: sluice generate BaTe --generator {folder}", err=True)
 
 
 @models.command("export", epilog="\b\nExample: sluice models export crystal-generator --out my-generator")
 @click.argument("name", metavar="NAME")
 @click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="A new folder; else ./NAME.")
-@no_database_option
-def export_model(name: str, out: Path | None) -> None:
+@database_option
+def export_model(name: str, out: Path | None, url: str | None) -> None:
     """Copy a checkpoint, weights and card, to a folder of its own."""
     folder = out or Path(Path(name).name)
-    card = export_checkpoint(name, folder)
+    card = export_checkpoint(named(full_name(name), url).path, folder)
     click.echo(f"{card.name} in {folder}", err=True)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any, Protocol, TextIO
 
 from rich.console import Console
@@ -65,8 +66,8 @@ def paces(watch: Watch, reports: Sequence[StageReport], spec: Mapping[str, Any],
 class Display(Protocol):
     """Where progress is shown."""
 
-    def show(self, stages: Sequence[Pace], now: float) -> None:
-        """Show the stages as they are at a moment of the clock of their paces."""
+    def show(self, stages: Sequence[Pace], now: float, left: float | None = None) -> None:
+        """Show the stages as they are at a moment of the clock of their paces, and the seconds that are left."""
 
 
 @contextmanager
@@ -85,11 +86,14 @@ class Terminal:
     def __init__(self, live: Live) -> None:
         self._live = live
 
-    def show(self, stages: Sequence[Pace], now: float) -> None:
+    def show(self, stages: Sequence[Pace], now: float, left: float | None = None) -> None:
         """Draw the stages as they are."""
         table = Table.grid(padding=(0, 2))
         for pace in stages:
             table.add_row(pace.name, _bar(pace), *_cells(pace))
+        if left:
+            table.caption = in_all(left)
+            table.caption_justify = "left"
         self._live.update(table, refresh=True)
 
 
@@ -100,14 +104,23 @@ class Lines:
         self._out = out
         self._last: dict[StageName, tuple[float, Pace]] = {}
 
-    def show(self, stages: Sequence[Pace], now: float) -> None:
+    def show(self, stages: Sequence[Pace], now: float, left: float | None = None) -> None:
         """Write a line for each stage that moved, when it is time for one or the stage has closed."""
+        before = dict(self._last)
         for pace in stages:
             since, last = self._last.get(pace.name, (float("-inf"), None))
             news = last is None or (pace.done, pace.closed) != (last.done, last.closed)
             if (pace.done or pace.closed) and news and (pace.closed or now - since >= LINE_SECONDS):
                 self._last[pace.name] = (now, pace)
                 print(f"{pace.name}: {', '.join(cell for cell in _cells(pace) if cell)}", file=self._out, flush=True)
+        if left and before != self._last:
+            print(in_all(left), file=self._out, flush=True)
+
+
+def in_all(left: float) -> str:
+    """When all will be done, in words and by the wall clock."""
+    ends = datetime.now().astimezone() + timedelta(seconds=left)
+    return f"in all about {duration(left)} left, until {ends:%H:%M} on {ends:%Y-%m-%d}"
 
 
 def _bar(pace: Pace) -> ProgressBar:

@@ -16,6 +16,7 @@ FUNNEL: Mapping[str, Mapping[str, int]] = {"csp": {"top": 50, "structures": 8}, 
 class SpecOptions:
     """What was asked on the command line; None leaves the spec's own value."""
 
+    predictors: tuple[str, ...] = ()
     where: str | None = None
     top: int | None = None
     structures: int | None = None
@@ -44,6 +45,7 @@ def _formulas_spec(path: Path) -> dict[str, Any]:
 
 def _changed(data: dict[str, Any], options: SpecOptions) -> dict[str, Any]:
     changes: tuple[tuple[str, str, object], ...] = (
+        ("predict", "predictors", list(options.predictors) or None),
         ("predict", "where", options.where),
         ("csp", "top", options.top),
         ("csp", "structures", options.structures),

@@ -1,6 +1,7 @@
 """Tables of candidates for people."""
 
 from collections.abc import Mapping, Sequence
+from time import localtime, strftime
 from typing import Any, TextIO
 
 from rich.console import Console, RenderableType
@@ -39,6 +40,11 @@ def candidate_table(columns: Sequence[str], rows: Sequence[Row]) -> Table:
         values = (measured(name, row[name], row[name + STD]) for name in given)
         table.add_row(str(row["campaign"]), row["formula"], row["verdict"] or UNKNOWN, score, *values)
     return table
+
+
+def moment(seconds: float | None) -> str:
+    """A moment by the clock of this host, nothing where there is none."""
+    return "" if seconds is None else strftime("%Y-%m-%d %H:%M:%S", localtime(seconds))
 
 
 def heading(name: str) -> str:

@@ -9,30 +9,35 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from scheduler.errors import CampaignStands, InvalidSpec, OtherModels
-from scheduler.flow import KINDS, ROLES, Role
+from scheduler.flow import KINDS, ROLES, Role, own_role
 from scheduler.sources import check_source
 from scheduler.spec import CampaignSpec, model_names, stages_of
-from storage.campaigns import Campaign, NewCampaign, move_campaign, read_campaign
+from storage.campaigns import Campaign, NewCampaign, move_campaign, read_campaign, set_priority
 from storage.campaigns import create_campaign as store_campaign
 from storage.engine import reading, transaction
-from storage.models import campaign_models, record_model
+from storage.idempotency import Once, remember, remembered
+from storage.models import campaign_models, find_stored, record_model, stored_cards
 from storage.moves import cancel_chunks
 from storage.states import CampaignState
-from workers.cards import Card
+from workers.cards import Card, card_json
 from workers.errors import CheckpointError
 from workers.models import find_card
 
 
-def create_campaign(engine: Engine, spec: CampaignSpec) -> int:
+def create_campaign(engine: Engine, spec: CampaignSpec, once: Once | None = None) -> int:
     """Check the source and the models, store the campaign with all that decides its results, and return its id.
 
-    Raises UserError for a source or a model that cannot be used.
+    A request that is to count once gives the campaign that it gave before. Raises UserError for a source or a model
+    that cannot be used, and KeyTaken.
     """
+    if once is not None and (known := _remembered(engine, once)) is not None:
+        return known
     size = check_source(spec.source)
     cards = model_cards(spec)
     with transaction(engine) as session:
-        for card in cards.values():
-            record_model(session, card.model_id, card.name, _as_json(card))
+        roles = [*cards.items(), *_own_cards(session, spec).items()]
+        for _, card in roles:
+            record_model(session, card.model_id, card.name, card_json(card))
         new = NewCampaign(
             name=spec.name,
             spec=spec.model_dump(mode="json"),
@@ -40,9 +45,13 @@ def create_campaign(engine: Engine, spec: CampaignSpec) -> int:
             code_version=code_version(),
             stages=stages_of(spec),
             source_size=size,
-            models=tuple((role, card.model_id) for role, card in cards.items()),
+            models=tuple((role, card.model_id) for role, card in roles),
         )
-        return store_campaign(session, new, time.time())
+        campaign_id = store_campaign(session, new, time.time())
+        if once is None or remember(session, once, campaign_id):
+            return campaign_id
+        session.rollback()  # the same request came twice at once, and the other one was first
+    return create_campaign(engine, spec, once)
 
 
 def model_cards(spec: CampaignSpec) -> dict[Role, Card]:
@@ -90,6 +99,15 @@ def cancel_campaign(engine: Engine, campaign_id: int) -> Campaign:
     return _moved(engine, campaign_id, CampaignState.CANCELLED)
 
 
+def weigh_campaign(engine: Engine, campaign_id: int, priority: int) -> Campaign:
+    """Give a campaign another share of the work, from the next chunk on; raises NotFound, CampaignStands."""
+    with transaction(engine) as session:
+        campaign = read_campaign(session, campaign_id)
+        if not set_priority(session, campaign_id, priority):
+            raise CampaignStands(campaign_id, campaign.state, f"one of priority {priority}")
+        return read_campaign(session, campaign_id)
+
+
 def code_version() -> str:
     """The version of this code: the distribution's, with the git commit where it runs from a checkout."""
     try:
@@ -119,6 +137,19 @@ def _settle(session: Session, campaign_id: int, to: CampaignState) -> None:
         cancel_chunks(session, campaign_id)
 
 
-def _as_json(card: Card) -> dict[str, object]:
-    fields = {name: getattr(card, name) for name in Card.__slots__}
-    return {**fields, "properties": list(card.properties)}
+def _remembered(engine: Engine, once: Once) -> int | None:
+    with reading(engine) as session:
+        return remembered(session, once)
+
+
+def _own_cards(session: Session, spec: CampaignSpec) -> dict[str, Card]:
+    """By role the cards of the predictors that the database keeps; raises InvalidSpec."""
+    found = {}
+    for name in spec.predict.predictors:
+        card = find_stored(session, name)
+        if card is None:
+            own = ", ".join(card.name for card in stored_cards(session)) or "it has none"
+            problem = f"predict.predictors: {name!r} is no predictor of this database ({own})"
+            raise InvalidSpec(f"{problem}; `sluice train predictor` makes one")
+        found[own_role(name)] = card
+    return found

@@ -19,6 +19,14 @@ class MachineFailed(SluiceError):
     """{0}"""
 
 
+class AlreadyUp(UserError):
+    """another process runs this host's machine for {0} already; its folder is {1}"""
+
+
+class NoRay(UserError):
+    """no Ray for {0}: SLUICE_RAY_ADDRESS=HOST:PORT, or `sluice up` on this host, is expected"""
+
+
 class DiskFull(UserError):
     """{0}: less than {1} MiB are free; free some space and resume campaign {2}, nothing that was stored is lost"""
 

@@ -35,6 +35,11 @@ ROLES: dict[StageName, tuple[Role, ...]] = {
 }
 
 
+def own_role(name: str) -> str:
+    """The role of a predictor of one's own in a campaign."""
+    return f"property {name}"
+
+
 def streams(spec: Mapping[str, object], stage: StageName) -> bool:
     """Whether a stage takes survivors before its upstream has closed; one that takes the best so many cannot."""
     csp = spec.get("csp")

@@ -11,7 +11,7 @@ from scheduler.errors import CampaignFailed, DiskFull
 from scheduler.settings import Settings
 from scheduler.sources import ingest
 from scheduler.spec import CampaignSpec, FileSource
-from scheduler.supervisor import Machine, machine
+from scheduler.supervisor import machine
 from storage.campaigns import Campaign, read_campaign
 from storage.engine import reading
 from storage.funnels import StageReport, funnel
@@ -31,14 +31,13 @@ def run_campaign(settings: Settings, engine: Engine, campaign_id: int, on_progre
     Where another process runs this host's machine already, that one does the work.
     """
     while (campaign := _read(engine, campaign_id)).state == CampaignState.RUNNING:
-        _check_disk(settings, campaign_id)
+        check_disk(settings, campaign_id)
         check_models(engine, campaign)
         with machine(settings, engine) as running:
-            if running is not None:
-                _ingest(engine, campaign, running)
+            keep_source(engine, campaign, lambda lines: running.check(time.monotonic()) if running else None)
             while running is not None and _busy(engine, campaign_id):
                 running.check(time.monotonic())
-                _check_disk(settings, campaign_id)
+                check_disk(settings, campaign_id)
                 _tell(engine, campaign_id, on_progress)
         if running is None:
             _tell(engine, campaign_id, on_progress)
@@ -48,19 +47,20 @@ def run_campaign(settings: Settings, engine: Engine, campaign_id: int, on_progre
     return campaign
 
 
-def _check_disk(settings: Settings, campaign_id: int) -> None:
+def check_disk(settings: Settings, campaign_id: int) -> None:
+    """Raise DiskFull before the last of the disk is gone."""
     folder = next(path for path in (settings.folder, *settings.folder.parents) if path.exists())
     if shutil.disk_usage(folder).free < LEAST_FREE:
         raise DiskFull(folder, LEAST_FREE >> 20, campaign_id)
 
 
-def _ingest(engine: Engine, campaign: Campaign, running: Machine) -> None:
-    """Read the source file into the database unless that was done; the machine screens what has come."""
+def keep_source(engine: Engine, campaign: Campaign, on_lines: Callable[[int], None]) -> None:
+    """Read the source file into the database unless that was done; what has come can be screened meanwhile."""
     source = CampaignSpec.model_validate(campaign.spec).source
     with reading(engine) as session:
         first = read_stages(session, campaign.id)[0]
     if isinstance(source, FileSource) and first.source_size is None:
-        ingest(engine, campaign.id, source, lambda lines: running.check(time.monotonic()))
+        ingest(engine, campaign.id, source, on_lines)
 
 
 def _busy(engine: Engine, campaign_id: int) -> bool:

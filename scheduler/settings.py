@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +10,13 @@ from scheduler.errors import InvalidSetting
 
 SQLITE = "sqlite:///"
 EMBEDDED_BROKER = "filesystem://"
+LOG_FORMATS = ("text", "json")
+LOG_LEVELS = ("warning", "info", "debug", "error")
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The three addresses that tell a laptop from a cluster, and how much of this host to use."""
+    """The three addresses that tell a laptop from a cluster, how much of this host to use, and what logs look like."""
 
     database_url: str
     broker_url: str
@@ -24,6 +26,8 @@ class Settings:
     actors: int
     lease_seconds: float
     tick_seconds: float
+    log_format: str
+    log_level: str
 
     @property
     def embedded_broker(self) -> bool:
@@ -38,6 +42,11 @@ class Settings:
         return self.folder / "ray.json"
 
     @property
+    def model_folder(self) -> Path:
+        """Weights that the database keeps, as this node has read them."""
+        return self.folder / "models"
+
+    @property
     def token_file(self) -> Path:
         return self.folder / "ray.token"
 
@@ -45,17 +54,19 @@ class Settings:
 def load_settings(environment: Mapping[str, str] | None = None, database_url: str | None = None) -> Settings:
     """Settings from the environment, the embedded default wherever it is silent."""
     env = os.environ if environment is None else environment
-    url = database_url or env.get("SLUICE_DATABASE_URL") or f"{SQLITE}{Path.cwd() / 'sluice.db'}"
+    url = database_url or _told(env, "SLUICE_DATABASE_URL") or f"{SQLITE}{Path.cwd() / 'sluice.db'}"
     folder = env.get("SLUICE_FOLDER")
     return Settings(
         database_url=url,
-        broker_url=env.get("SLUICE_BROKER_URL") or EMBEDDED_BROKER,
+        broker_url=_told(env, "SLUICE_BROKER_URL") or EMBEDDED_BROKER,
         ray_address=env.get("SLUICE_RAY_ADDRESS") or None,
         folder=Path(folder) if folder else machine_folder(url),
         device=env.get("SLUICE_DEVICE") or "cpu",
         actors=_whole(env, "SLUICE_ACTORS", 2),
         lease_seconds=_seconds(env, "SLUICE_LEASE_SECONDS", 10.0),
         tick_seconds=_seconds(env, "SLUICE_TICK_SECONDS", 0.2),
+        log_format=_one_of(env, "SLUICE_LOG_FORMAT", LOG_FORMATS),
+        log_level=_one_of(env, "SLUICE_LOG_LEVEL", LOG_LEVELS),
     )
 
 
@@ -77,6 +88,8 @@ def child_environment(settings: Settings) -> dict[str, str]:
         "SLUICE_ACTORS": str(settings.actors),
         "SLUICE_LEASE_SECONDS": str(settings.lease_seconds),
         "SLUICE_TICK_SECONDS": str(settings.tick_seconds),
+        "SLUICE_LOG_FORMAT": settings.log_format,
+        "SLUICE_LOG_LEVEL": settings.log_level,
         "RAY_USAGE_STATS_ENABLED": "0",
         "OMP_NUM_THREADS": "1",
         "PYTHONUNBUFFERED": "1",
@@ -86,6 +99,17 @@ def child_environment(settings: Settings) -> dict[str, str]:
     else:
         own |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(settings.token_file)}
     return {**os.environ, **own}
+
+
+def _told(env: Mapping[str, str], name: str) -> str | None:
+    """A setting that may hold a password: itself, or the file that NAME_FILE names, as containers are given secrets."""
+    path = env.get(f"{name}_FILE")
+    if env.get(name) or not path:
+        return env.get(name)
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError as exc:
+        raise InvalidSetting(f"{name}_FILE={path!r}: {exc.strerror}; a file with the address is expected") from exc
 
 
 def _whole(env: Mapping[str, str], name: str, default: int) -> int:
@@ -104,3 +128,11 @@ def _seconds(env: Mapping[str, str], name: str, default: float) -> float:
     if not 0 < value < 86400:
         raise InvalidSetting(f"{name}={text!r}: expected seconds, more than 0")
     return value
+
+
+def _one_of(env: Mapping[str, str], name: str, accepted: Sequence[str]) -> str:
+    """A word of these, the first unless told."""
+    text = env.get(name) or accepted[0]
+    if text.lower() not in accepted:
+        raise InvalidSetting(f"{name}={text!r}: expected {', '.join(accepted)}")
+    return text.lower()

@@ -1,4 +1,4 @@
-"""Where a campaign's formulas come from: an enumeration addressed by index, or a file kept in slices."""
+"""Where a campaign's formulas come from: an enumeration addressed by index, a file kept in slices, or the spec."""
 
 import sqlite3
 import tempfile
@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from scheduler.errors import InvalidSource
-from scheduler.spec import EnumerateSource, FileSource
+from scheduler.spec import EnumerateSource, FileSource, ListSource, Source
 from storage.chunks import Chunk
 from storage.engine import transaction
 from storage.failures import NewFailure, record_failures
@@ -30,8 +30,10 @@ LINES = 8192  # of a file in one slice
 LONGEST = 200  # characters of a bad line that are kept
 
 
-def check_source(source: EnumerateSource | FileSource) -> int | None:
+def check_source(source: Source) -> int | None:
     """The size of a source where that is known without keeping it; raises UserError for one that cannot be used."""
+    if isinstance(source, ListSource):
+        return len(source.formulas)
     if isinstance(source, EnumerateSource):
         size = len(enumeration(source.model_dump_json()))
         if size == 0:
@@ -70,9 +72,11 @@ def _keep(session: Session, campaign_id: int, piece: Slice, source: FileSource) 
         raise InvalidSource(f"{what}; the file as it was, or a new campaign, is expected")
 
 
-def formulas_of(session: Session, chunk: Chunk, source: EnumerateSource | FileSource) -> list[str]:
+def formulas_of(session: Session, chunk: Chunk, source: Source) -> list[str]:
     """The formulas of a chunk of the first stage."""
     start, stop = chunk.start or 0, chunk.stop or 0
+    if isinstance(source, ListSource):
+        return source.formulas[start:stop]
     if isinstance(source, FileSource):
         return read_formulas(session, chunk.campaign_id, start, stop)
     return [composition.formula for composition in enumeration(source.model_dump_json()).slice(start, stop)]

@@ -1,6 +1,7 @@
 """What a campaign shall do: the spec, its TOML form, and what people are told when it does not fit."""
 
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,18 +11,22 @@ from pydantic_core import ErrorDetails
 from scheduler.errors import InvalidSpec
 from scheduler.flow import Role
 from storage.states import StageName
+from workers.compositions import parse_formula
 from workers.errors import UserError
 from workers.explanations import BUDGET, MOST_COALITIONS, ORDERS, Index, Players
-from workers.filters import contradiction, parse_filter, properties_of
+from workers.filters import contradiction, properties_of
 from workers.generator.conditions import BY_NAME
 from workers.generator.conditions import check as check_condition
 from workers.generator.kinds import full_name
 from workers.generator.symmetry.vocabulary import MAX_ATOMS
+from workers.probabilities import chances_in, parse_screen_filter
+from workers.properties import STD, own_name_flaw
 from workers.scores import DEFAULT_SCORE, NAMES, parse_score
 
 PREDICTED = ("band_gap", "formation_energy_per_atom", "e_above_hull")
-FILTERABLE = frozenset({*PREDICTED, *(f"{name}_std" for name in PREDICTED), "formula", "elements", "nelements"})
+FILTERABLE = frozenset({*PREDICTED, *(name + STD for name in PREDICTED), "formula", "elements", "nelements"})
 SCORABLE = NAMES & FILTERABLE
+MOST_LISTED = 1000  # formulas in a spec; a file holds more
 Count = Annotated[int, Field(ge=1)]
 Wish = Annotated[float | None, Field(strict=False)]
 
@@ -52,35 +57,68 @@ class FileSource(Table):
     column: str | None = None
 
 
+class ListSource(Table):
+    """These formulas; the same one twice counts once."""
+
+    kind: Literal["list"]
+    formulas: Annotated[list[str], Field(min_length=1, max_length=MOST_LISTED)]
+
+    @field_validator("formulas")
+    @classmethod
+    def _distinct_formulas(cls, texts: list[str]) -> list[str]:
+        try:
+            return list(dict.fromkeys(parse_formula(text).formula for text in texts))
+        except UserError as exc:
+            raise ValueError(str(exc)) from exc
+
+
+Source = EnumerateSource | FileSource | ListSource
+
+
 class PredictStage(Table):
     """Properties from the composition, what of it survives, and which is better."""
 
     model: str = "composition-predictor"
+    predictors: list[str] = []  # of your own; each predicts the property of its name
     where: str | None = None
     score: str = DEFAULT_SCORE
 
+    @field_validator("predictors")
+    @classmethod
+    def _checked_predictors(cls, names: list[str]) -> list[str]:
+        for name in names:
+            if flaw := own_name_flaw(name):
+                raise ValueError(f"{name!r} is no predictor of your own: {flaw}")
+            if names.count(name) > 1:
+                raise ValueError(f"{name!r} stands there twice")
+        return names
+
     @field_validator("where")
     @classmethod
-    def _checked_where(cls, text: str | None) -> str | None:
+    def _checked_where(cls, text: str | None, info: ValidationInfo) -> str | None:
         if text is not None:
-            check_where(text)
+            check_where(text, info.data.get("predictors", []))
         return text
 
     @field_validator("score")
     @classmethod
-    def _checked_score(cls, text: str) -> str:
+    def _checked_score(cls, text: str, info: ValidationInfo) -> str:
         try:
-            parse_score(text, SCORABLE)
+            parse_score(text, SCORABLE | with_stds(info.data.get("predictors", [])))
         except UserError as exc:
             raise ValueError(str(exc)) from exc
         return text
 
+    @property
+    def scorable(self) -> frozenset[str]:
+        """The names that a score may use."""
+        return SCORABLE | with_stds(self.predictors)
 
-class CspStage(Table):
-    """Crystal structures for the best `top`, or for every survivor, and what they are steered towards."""
+
+class Drawing(Table):
+    """How crystal structures are drawn, ranked and relaxed, and what they are steered towards."""
 
     model: str = "crystal-generator"
-    top: Count | None = None
     structures: Annotated[int, Field(ge=0)] = 8
     rank: Literal["likelihood", "energy", "both"] = "energy"
     relax_steps: Annotated[int, Field(ge=0)] = 30
@@ -117,20 +155,25 @@ class CspStage(Table):
         return tuple((name, value) for name, value in values if value is not None)
 
 
+class CspStage(Drawing):
+    """Crystal structures for the best `top`, or for every survivor."""
+
+    top: Count | None = None
+
+
 class JudgeStage(Table):
     """Properties again, from the best structure."""
 
     model: str = "structure-predictor"
 
 
-class ExplainStage(Table):
-    """Which elements make the prediction, for the best `top`.
+class Explaining(Table):
+    """Which elements make the prediction.
 
     A formula with fewer players than `order` has all its sets of players explained. A formula with more coalitions than
     `budget` is estimated from so many, or from the least that its order needs.
     """
 
-    top: Annotated[int, Field(ge=0)] = 10
     property: Literal["band_gap", "formation_energy_per_atom", "e_above_hull"] = "band_gap"
     index: Index = "k-SII"
     order: Annotated[int, Field(ge=ORDERS.start, lt=ORDERS.stop)] = 2
@@ -138,28 +181,50 @@ class ExplainStage(Table):
     budget: Annotated[int, Field(ge=1, le=MOST_COALITIONS)] = BUDGET
 
 
+class ExplainStage(Explaining):
+    """Which elements make the prediction, for the best `top`."""
+
+    top: Annotated[int, Field(ge=0)] = 10
+
+
 class CampaignSpec(Table):
     """One screening."""
 
     name: Annotated[str, Field(min_length=1, max_length=200)] = "campaign"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    source: Annotated[EnumerateSource | FileSource, Field(discriminator="kind")]
+    source: Annotated[Source, Field(discriminator="kind")]
     predict: PredictStage = PredictStage()
     csp: CspStage | None = None
     judge: JudgeStage = JudgeStage()
     explain: ExplainStage | None = None
 
+    @field_validator("name")
+    @classmethod
+    def _printable_name(cls, name: str) -> str:
+        if not name.isprintable():
+            raise ValueError(f"{name!r}: printable text is expected")
+        return name
 
-def check_where(text: str) -> None:
+
+def check_where(text: str, predictors: Sequence[str] = ()) -> None:
     """Raise ValueError unless the text is a filter over what is predicted that some value can satisfy."""
     try:
-        tree = parse_filter(text)
+        tree = parse_screen_filter(text)
     except UserError as exc:
         raise ValueError(str(exc)) from exc
-    if unknown := sorted(properties_of(tree) - FILTERABLE):
-        raise ValueError(f"{unknown[0]!r} is not predicted; {', '.join(sorted(FILTERABLE))} are accepted")
+    accepted = FILTERABLE | with_stds(predictors)
+    if unknown := sorted(properties_of(tree) - accepted):
+        own = "a predictor of your own is named in predictors"
+        raise ValueError(f"{unknown[0]!r} is not predicted; {', '.join(sorted(accepted))} are accepted; {own}")
+    if without := sorted({chance.property for chance in chances_in(tree)}.difference(PREDICTED, predictors)):
+        raise ValueError(f"P(…) of {without[0]!r}: {', '.join((*PREDICTED, *predictors))} are accepted")
     if impossible := contradiction(tree):
         raise ValueError(f"{text!r} selects nothing: {impossible}")
+
+
+def with_stds(names: Sequence[str]) -> frozenset[str]:
+    """Properties, and their standard deviations."""
+    return frozenset(name + end for name in names for end in ("", STD))
 
 
 def stages_of(spec: CampaignSpec) -> tuple[StageName, ...]:
@@ -205,7 +270,7 @@ def parse_spec(data: dict[str, object], place: str) -> CampaignSpec:
 
 
 def _in_one_line(error: ErrorDetails) -> str:
-    key = ".".join(str(part) for part in error["loc"] if part not in ("enumerate", "file"))
+    key = ".".join(str(part) for part in error["loc"] if part not in ("enumerate", "file", "list"))
     match error["type"]:
         case "extra_forbidden":
             return f"unknown key {key!r}; {', '.join(_accepted(error['loc'][:-1]))} are accepted"
@@ -221,7 +286,7 @@ def _in_one_line(error: ErrorDetails) -> str:
 def _accepted(place: tuple[int | str, ...]) -> list[str]:
     tables: dict[int | str, type[Table]] = {
         "predict": PredictStage, "csp": CspStage, "judge": JudgeStage, "explain": ExplainStage,
-        "enumerate": EnumerateSource, "file": FileSource,
+        "enumerate": EnumerateSource, "file": FileSource, "list": ListSource,
     }  # fmt: skip
     table = tables.get(place[-1], CampaignSpec) if place else CampaignSpec
     return list(table.model_fields)

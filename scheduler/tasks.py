@@ -13,10 +13,12 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from scheduler.celery_app import TASK
 from scheduler.errors import MachineFailed
 from scheduler.hands import Hands
+from scheduler.logs import about
 from scheduler.pools import Models, Pools
 from scheduler.spec import CampaignSpec
 from scheduler.stages import csp, explain, judge, predict
 from scheduler.stages.outcome import Order, Outcome, StageWork
+from scheduler.stored_models import own_models
 from storage.campaigns import move_campaign, read_campaign
 from storage.chunks import Chunk, read_chunk
 from storage.engine import reading, transaction
@@ -24,7 +26,7 @@ from storage.errors import DatabaseFull, LostFence
 from storage.moves import Finished, Ledger, claim_chunk, finish_chunk, release_chunk
 from storage.states import CampaignState, StageName
 from workers.actors import ClusterLost
-from workers.pool import ModelUnavailable
+from workers.pool import ModelUnavailable, Use
 
 WORK: dict[StageName, StageWork[Any]] = {
     StageName.PREDICT: StageWork(predict.load, predict.compute, predict.record),
@@ -63,7 +65,8 @@ def work_on(chunk_id: int, bench: Bench) -> None:
         with transaction(bench.engine) as session:
             chunk = claim_chunk(session, chunk_id, bench.worker_id, time.time())
         if chunk is not None:
-            with bench.hands.holding((chunk.id, chunk.attempt)):
+            ids = {"campaign": chunk.campaign_id, "stage": chunk.stage, "chunk": chunk.id, "attempt": chunk.attempt}
+            with bench.hands.holding((chunk.id, chunk.attempt)), about(**ids):
                 _attempt(chunk, bench)
 
 
@@ -80,9 +83,9 @@ def _attempt(chunk: Chunk, bench: Bench) -> None:
             move_campaign(session, chunk.campaign_id, CampaignState.FAILED, time.time())
     except (OperationalError, InterfaceError, DatabaseFull):
         # No fault of the chunk: its lease ends, and it counts nothing.
-        log.exception("chunk %d could not be stored", chunk.id)
+        log.exception("the chunk could not be stored")
     except Exception as exc:
-        log.exception("chunk %d", chunk.id)
+        log.exception("the chunk raised")
         _give_back(chunk, bench, exc)
 
 
@@ -93,13 +96,20 @@ def _load_compute_record(chunk: Chunk, bench: Bench) -> None:
         campaign = read_campaign(session, chunk.campaign_id)
         order = Order(chunk, CampaignSpec.model_validate(campaign.spec), campaign.seed)
         loaded = work.load(session, order)
+        own = own_models(session, campaign.id, order.spec)
     computing = time.monotonic()
-    outcome = work.compute(order, loaded, Models(bench.pools, order.spec, bench.seconds))
+    models = Models(bench.pools, order.spec, bench.seconds, own)
+    outcome = work.compute(order, loaded, models)
     computed = time.monotonic()
     with transaction(bench.engine) as session:
-        ledger = Ledger(computing - began, computed - computing, time.monotonic() - computed)
-        finish_chunk(session, _finished(chunk, outcome, ledger), time.time())
+        times = (computing - began, computed - computing, time.monotonic() - computed)
+        finish_chunk(session, _finished(chunk, outcome, _ledger(times, models.use)), time.time())
         work.record(session, order, outcome)
+    log.info("chunk done: %d inputs in %.2f s", outcome.counts.input, time.monotonic() - began)
+
+
+def _ledger(times: tuple[float, float, float], use: Use) -> Ledger:
+    return Ledger(*times, device=use.seconds, idle=use.idle, batches=use.batches, items=use.items)
 
 
 def _finished(chunk: Chunk, outcome: Outcome, ledger: Ledger) -> Finished:

@@ -9,9 +9,10 @@ from sqlalchemy.orm import Session
 
 from storage.errors import NotFound
 from storage.rows import changed
-from storage.states import CAMPAIGN_MOVES, STAGE_ORDER, CampaignState, StageName
+from storage.states import CAMPAIGN_MOVES, PRIORITY, STAGE_ORDER, CampaignState, StageName
 from storage.tables import CampaignModelTable, CampaignTable, StageTable
 
+FINAL_FOR_GOOD = tuple(state for state, moves in CAMPAIGN_MOVES.items() if not moves)
 FINAL = (CampaignState.CANCELLED, CampaignState.DONE, CampaignState.FAILED)
 
 
@@ -40,6 +41,7 @@ class Campaign:
     state: CampaignState
     created_at: float
     finished_at: float | None
+    priority: int = PRIORITY
 
 
 COLUMNS = tuple(CampaignTable.__table__.columns)
@@ -80,6 +82,22 @@ def list_campaigns(session: Session) -> list[Campaign]:
     return _read(session, select(*COLUMNS).order_by(CampaignTable.id))
 
 
+def latest_campaigns(
+    session: Session, limit: int, before: int | None = None, state: CampaignState | None = None
+) -> list[Campaign]:
+    """So many campaigns, newest first: those with smaller ids than `before`, in any state or in one."""
+    statement = select(*COLUMNS).order_by(CampaignTable.id.desc()).limit(limit)
+    if before is not None:
+        statement = statement.where(CampaignTable.id < before)
+    return _read(session, statement if state is None else statement.where(CampaignTable.state == state))
+
+
+def campaigns_in(session: Session, state: CampaignState) -> list[int]:
+    """The ids of all campaigns in a state."""
+    statement = select(CampaignTable.id).where(CampaignTable.state == state)
+    return list(session.scalars(statement.order_by(CampaignTable.id)))
+
+
 def move_campaign(session: Session, campaign_id: int, to: CampaignState, now: float) -> bool:
     """Move a campaign to another state; False where it stands in no state that leads there."""
     leaves = [state for state, moves in CAMPAIGN_MOVES.items() if to in moves]
@@ -89,6 +107,12 @@ def move_campaign(session: Session, campaign_id: int, to: CampaignState, now: fl
         .values(state=to, finished_at=now if to in FINAL else None)
     )
     return changed(session, statement) == 1
+
+
+def set_priority(session: Session, campaign_id: int, priority: int) -> bool:
+    """Give a campaign another share of the work; False where it has ended."""
+    alive = (CampaignTable.id == campaign_id, CampaignTable.state.not_in(FINAL_FOR_GOOD))
+    return changed(session, update(CampaignTable).where(*alive).values(priority=priority)) == 1
 
 
 def _read(session: Session, statement: Select[Any]) -> list[Campaign]:

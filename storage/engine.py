@@ -15,6 +15,7 @@ from storage import schema
 from storage.errors import AlienDatabase, DatabaseFull, DatabaseUnavailable
 
 BUSY_SECONDS = 60
+OVERFLOW = 59  # connections beside the five that stay: a server's threads each take one
 ACCEPTED = "a path, sqlite:///PATH or postgresql://USER@HOST/NAME is expected"
 DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 READING = "sluice_reading"
@@ -109,11 +110,12 @@ def _check_tables(path: Path) -> None:
 
 def _make(url: URL) -> Engine:
     if url.get_backend_name() == "sqlite":
-        engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False})
+        options = {"timeout": BUSY_SECONDS, "check_same_thread": False}
+        engine = create_engine(url, connect_args=options, max_overflow=OVERFLOW)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     else:
-        engine = create_engine(url, pool_pre_ping=True)
+        engine = create_engine(url, pool_pre_ping=True, max_overflow=OVERFLOW)
     event.listen(engine, "handle_error", _translate)
     return engine
 

@@ -23,5 +23,9 @@ class NotFound(UserError):
     """{0} {1!r}: not found; {2}"""
 
 
+class KeyTaken(UserError):
+    """Idempotency-Key {0!r}: it made campaign {1} from another body; the same body, or a new key, is expected"""
+
+
 class LostFence(StorageError):
     """chunk {0}: attempt {1} is not the one that runs, its results are not stored"""

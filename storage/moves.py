@@ -40,11 +40,18 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """Where the time of an attempt went, in seconds."""
+    """Where the time of an attempt went, in seconds, and what it took of the actors.
+
+    Idle is how long actors had waited for its batches, items how many things they computed in them.
+    """
 
     load: float
     compute: float
     record: float
+    device: float = 0.0
+    idle: float = 0.0
+    batches: int = 0
+    items: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +116,10 @@ def finish_chunk(session: Session, finished: Finished, now: float) -> None:
         "load_seconds": finished.ledger.load,
         "compute_seconds": finished.ledger.compute,
         "record_seconds": finished.ledger.record,
+        "device_seconds": finished.ledger.device,
+        "idle_seconds": finished.ledger.idle,
+        "batches": finished.ledger.batches,
+        "batch_items": finished.ledger.items,
         "reason": None,
     }
     fence = ChunkTable.attempt == finished.attempt
@@ -126,6 +137,7 @@ def expire_chunk(session: Session, epoch: int, chunk_id: int, attempt: int, expi
     """Running back to waiting: the attempt's lease is over. The attempt's number stays, so that it fences late work."""
     values = {
         **_given_back(expiry.reason),
+        "expiries": ChunkTable.expiries + 1,
         "crashes": ChunkTable.crashes + int(expiry.crashed),
         "alone": expiry.alone,
     }

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from storage.heartbeats import Beat, read_beats
 from storage.leader import Leader, read_leader
 from storage.stages import Stage, all_stages
-from storage.states import OPEN_STATES, CampaignState, ChunkState, StageName
+from storage.states import OPEN_STATES, PRIORITY, CampaignState, ChunkState, StageName
 from storage.tables import CampaignTable, ChunkTable
 
 IN_FLIGHT = (ChunkState.QUEUED, ChunkState.RUNNING)
@@ -58,6 +58,7 @@ class CampaignView:
     seed: int
     spec: dict[str, Any]
     stages: tuple[StageView, ...]
+    priority: int = PRIORITY
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +82,20 @@ def snapshot(session: Session, heads: int = 64) -> Snapshot:
 def _campaign_views(session: Session, heads: int) -> list[CampaignView]:
     open_chunks = select(ChunkTable.campaign_id).where(ChunkTable.state.in_(OPEN_STATES))
     alive = CampaignTable.state.in_((CampaignState.RUNNING, CampaignState.PAUSED))
-    columns = (CampaignTable.id, CampaignTable.state, CampaignTable.seed, CampaignTable.spec)
+    names = ("id", "state", "seed", "spec", "priority")
+    columns = [getattr(CampaignTable, name) for name in names]
     statement = select(*columns).where(or_(alive, CampaignTable.id.in_(open_chunks))).order_by(CampaignTable.id)
     rows = session.execute(statement).all()
     stages = all_stages(session, [row.id for row in rows])
     return [
-        CampaignView(row.id, CampaignState(row.state), row.seed, row.spec, _stage_views(session, row.id, stages, heads))
+        CampaignView(
+            id=row.id,
+            state=CampaignState(row.state),
+            seed=row.seed,
+            spec=row.spec,
+            stages=_stage_views(session, row.id, stages, heads),
+            priority=row.priority,
+        )
         for row in rows
     ]
 

@@ -3,7 +3,7 @@
 import zlib
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select, true
 from sqlalchemy.orm import Session
 
 from storage.rows import add_rows
@@ -68,10 +68,19 @@ def read_formulas(session: Session, campaign_id: int, start: int, stop: int) -> 
 
 def source_counts(session: Session, campaign_id: int) -> SourceCounts:
     """The counts of all slices; zeros for a source that is no file."""
+    return _counted(session, SliceTable.campaign_id == campaign_id)
+
+
+def all_source_counts(session: Session) -> SourceCounts:
+    """The counts of the files of all campaigns together."""
+    return _counted(session, true())
+
+
+def _counted(session: Session, which: ColumnElement[bool]) -> SourceCounts:
     sums = (
         func.coalesce(func.sum(column), 0)
         for column in (SliceTable.stop - SliceTable.start, SliceTable.invalid, SliceTable.duplicate)
     )
-    row = session.execute(select(*sums).where(SliceTable.campaign_id == campaign_id)).one()
+    row = session.execute(select(*sums).where(which)).one()
     unique, invalid, duplicate = (int(value) for value in row)
     return SourceCounts(unique + invalid + duplicate, unique, invalid, duplicate)

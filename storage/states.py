@@ -56,6 +56,8 @@ CAMPAIGN_MOVES: dict[CampaignState, frozenset[CampaignState]] = {
     CampaignState.DONE: frozenset(),
 }
 
+PRIORITY = 10  # of a campaign that was given none
+MOST_PRIORITY = 100
 STAGE_ORDER: dict[StageName, int] = {name: ordinal for ordinal, name in enumerate(StageName)}
 OPEN_STATES: tuple[ChunkState, ...] = tuple(state for state, moves in CHUNK_MOVES.items() if moves)
 

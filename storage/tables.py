@@ -17,6 +17,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from storage.states import PRIORITY
 from workers.properties import column_names
 
 NAMING = {
@@ -69,6 +70,7 @@ class CampaignTable(Table):
     state: Mapped[Text]
     created_at: Mapped[Number]
     finished_at: Mapped[Real]
+    priority: Mapped[int] = mapped_column(BigInteger, default=PRIORITY)
 
 
 class StageTable(Table):
@@ -141,6 +143,11 @@ class ChunkTable(Table):
     load_seconds: Mapped[Real]
     compute_seconds: Mapped[Real]
     record_seconds: Mapped[Real]
+    expiries: Mapped[Count]
+    device_seconds: Mapped[Real]
+    idle_seconds: Mapped[Real]
+    batches: Mapped[OptionalCount]
+    batch_items: Mapped[OptionalCount]
 
 
 class CandidateTable(Table):
@@ -153,10 +160,12 @@ class CandidateTable(Table):
     campaign_id: Mapped[CampaignLink]
     chunk_id: Mapped[ChunkLink] = mapped_column(index=True)
     formula: Mapped[Text] = mapped_column(index=True)
+    chemical_formula_reduced: Mapped[OptionalText]
+    chemical_formula_anonymous: Mapped[OptionalText] = mapped_column(index=True)
     nelements: Mapped[int]
     survived: Mapped[Count]  # ordinal of the last stage that it passed
     surplus: Mapped[Flag]
-    score: Mapped[Real]
+    score: Mapped[Real] = mapped_column(index=True)
     verdict: Mapped[OptionalText]
     reason: Mapped[OptionalText]
     space_group: Mapped[int | None] = mapped_column(index=True)
@@ -187,7 +196,7 @@ class CandidateTable(Table):
 
 
 # Without the unknown values: most candidates have no structure, and writing costs a step for each index.
-for _name in column_names():
+for _name in (*column_names(), "verdict"):
     _known = CandidateTable.__table__.c[_name].is_not(None)
     Index(f"ix_candidate_{_name}", CandidateTable.__table__.c[_name], sqlite_where=_known, postgresql_where=_known)
 # Best first, as the members of a stage are taken.
@@ -279,6 +288,26 @@ class ModelTable(Table):
     card: Mapped[Json]
 
 
+class WeightsTable(Table):
+    """Models that users train or bring, by the sha256 of their weights; nameless once another took its name."""
+
+    __tablename__ = "weights"
+
+    sha256: Mapped[TextKey]
+    name: Mapped[OptionalText] = mapped_column(unique=True)
+    card: Mapped[Json]
+
+
+class WeightsPartTable(Table):
+    """The bytes of a weights file, in parts that a database takes."""
+
+    __tablename__ = "weights_part"
+
+    sha256: Mapped[str] = mapped_column(TEXT, ForeignKey("weights.sha256"), primary_key=True)
+    part: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    content: Mapped[bytes] = mapped_column(LargeBinary)
+
+
 class CampaignModelTable(Table):
     """Which model a campaign uses in which role."""
 
@@ -287,6 +316,31 @@ class CampaignModelTable(Table):
     campaign_id: Mapped[CampaignKey]
     role: Mapped[TextKey]
     model_id: Mapped[str] = mapped_column(TEXT, ForeignKey("model.id"))
+
+
+class TokenTable(Table):
+    """Tokens by the sha256 of their secret; times are unix seconds."""
+
+    __tablename__ = "token"
+
+    id: Mapped[RowId]
+    name: Mapped[Text]
+    role: Mapped[Text]
+    digest: Mapped[Text] = mapped_column(unique=True)
+    created_at: Mapped[Number]
+    expires_at: Mapped[Real]
+    revoked_at: Mapped[Real]
+
+
+class IdempotencyTable(Table):
+    """Keys that clients gave to their requests, each with the campaign that the first of them made."""
+
+    __tablename__ = "idempotency_key"
+
+    owner: Mapped[TextKey]
+    key: Mapped[TextKey]
+    digest: Mapped[Text]
+    campaign_id: Mapped[CampaignLink]
 
 
 class WorkerTable(Table):

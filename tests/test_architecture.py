@@ -11,7 +11,16 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS = ("workers", "storage", "scheduler", "api")  # each may import itself and what stands before it
-LIGHT = ("storage.tables", "storage.engine", "storage.queries", "scheduler.settings", "scheduler.spec", "api.cli")
+LIGHT = (
+    "storage.tables",
+    "storage.engine",
+    "storage.queries",
+    "scheduler.settings",
+    "scheduler.spec",
+    "api.cli",
+    "api.app",
+    "api.client",
+)
 TORCHLESS = ("workers.compositions", "workers.crystals", "workers.properties", "workers.filters", "workers.cards")
 
 

@@ -20,6 +20,13 @@ class InvalidFormula(UserError):
 class InvalidFilter(UserError):
     """filter {0!r}: {1}"""
 
+    def __init__(self, text: str, why: str) -> None:
+        super().__init__(_shortened(text, 200), _shortened(why, 2_000))
+
+
+class UnansweredFilter(InvalidFilter):
+    """filter {0!r}: {1}"""
+
 
 class InvalidScore(UserError):
     """score {0!r}: {1}"""
@@ -47,3 +54,7 @@ class InvalidCondition(UserError):
 
 class InvalidQuestion(UserError):
     """explanation: {0}"""
+
+
+def _shortened(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most]}…"

@@ -1,6 +1,7 @@
 """Judge: properties again from the best structure, and whether the campaign's filter still holds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -8,8 +9,9 @@ from sqlalchemy.orm import Session
 
 from scheduler.flow import Role
 from scheduler.pools import Ask, Models
+from scheduler.spec import PredictStage
 from scheduler.stages.outcome import Order, Outcome, count, failure
-from scheduler.stages.predict import SYMBOL, as_columns
+from scheduler.stages.predict import SYMBOL, as_columns, own_questions
 from storage.candidates import Judgement, mark_survivors, record_judgements
 from storage.failures import record_failures
 from storage.hashes import digest_rows
@@ -17,12 +19,24 @@ from storage.states import StageName
 from storage.structures import best_crystals
 from workers import filters
 from workers.crystals import Crystal
-from workers.filters import And, Compare, Filter
+from workers.filters import And, Chance, Compare, Filter
+from workers.models import Refused
 from workers.pool import Failure
-from workers.properties import REGISTRY, Predicted, structure_name
+from workers.probabilities import Distribution, chance_columns, parse_screen_filter
+from workers.properties import REGISTRY, STD, Predicted, structure_name
 
 QUESTION = Ask(Role.STRUCTURE, "predict", 4, {})
 CONFIRMED, DISPUTED = "confirmed", "disputed"
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """A filter on what is predicted from structures, by formula what predictors of one's own say of it, and how the
+    truth lies about that."""
+
+    tree: Filter
+    own: Mapping[str, Predicted]
+    distributions: Mapping[str, Distribution]
 
 
 def load(session: Session, order: Order) -> dict[str, Crystal]:
@@ -37,8 +51,9 @@ def compute(order: Order, crystals: dict[str, Crystal], models: Models) -> Outco
     failures = tuple(
         failure(order, formula, answer) for formula, answer in answers.items() if isinstance(answer, Failure)
     )
+    demand = _demand(order.spec.predict, list(crystals), models)
     judgements = [
-        judged(formula, cast(Predicted, answer), order.spec.predict.where)
+        judged(formula, cast(Predicted, answer), demand)
         for formula, answer in answers.items()
         if not isinstance(answer, Failure)
     ]
@@ -56,32 +71,63 @@ def record(session: Session, order: Order, outcome: Outcome) -> None:
     record_failures(session, campaign, outcome.failures)
 
 
-def judged(formula: str, predicted: Predicted, where: str | None) -> Judgement:
+def judged(formula: str, predicted: Predicted, demand: Demand | None) -> Judgement:
     """Confirmed where the filter also holds for what is predicted from the structure, else disputed and why."""
-    if where is None:
+    if demand is None:
         return Judgement(formula, CONFIRMED, None, predicted)
-    tree = filters.renamed(filters.parse_filter(where), _from_structure)
-    failing = [part for part in _parts(tree) if not _holds(part, formula, predicted)]
+    failing = [part for part in _parts(demand.tree) if not _holds(part, formula, predicted, demand)]
     verdict = DISPUTED if failing else CONFIRMED
     return Judgement(formula, verdict, "; ".join(_told(part, predicted) for part in failing) or None, predicted)
 
 
+def make_demand(
+    where: str,
+    own: Mapping[str, Predicted] | None = None,
+    distributions: Mapping[str, Distribution] | None = None,
+) -> Demand:
+    """What a campaign's filter demands of structures; what predictors of one's own say of a formula stands."""
+    tree = filters.renamed(parse_screen_filter(where), _from_structure)
+    return Demand(tree, own or {}, distributions or {})
+
+
+def _demand(asked: PredictStage, formulas: Sequence[str], models: Models) -> Demand | None:
+    if asked.where is None:
+        return None
+    named = {name.removesuffix(STD) for name in filters.properties_of(parse_screen_filter(asked.where))}
+    own = [name for name in asked.predictors if name in named]
+    if not own:
+        return make_demand(asked.where)
+    # Asked again: what a model says of a formula depends on nothing else.
+    said = zip(*(models.ask(question, formulas) for question in own_questions(own)), strict=True)
+    values = {formula: _joined(answers) for formula, answers in zip(formulas, said, strict=True)}
+    return make_demand(asked.where, values, models.distributions())
+
+
+def _joined(answers: Sequence[object]) -> Predicted:
+    known = [answer for answer in answers if not isinstance(answer, Refused | Failure)]
+    return {name: pair for answer in known for name, pair in cast(Predicted, answer).items()}
+
+
 def _from_structure(name: str) -> str:
-    return structure_name(name) if name.removesuffix("_std") in REGISTRY else name
+    return structure_name(name) if name.removesuffix(STD) in REGISTRY else name
 
 
 def _parts(tree: Filter) -> tuple[Filter, ...]:
     return tuple(part for each in tree.parts for part in _parts(each)) if isinstance(tree, And) else (tree,)
 
 
-def _holds(part: Filter, formula: str, predicted: Predicted) -> bool:
+def _holds(part: Filter, formula: str, predicted: Predicted, demand: Demand) -> bool:
     symbols = frozenset(SYMBOL.findall(formula))
-    unknown = dict.fromkeys(filters.properties_of(part), np.array([np.nan]))
-    named = {"formula": np.array([formula]), "nelements": np.array([float(len(symbols))])}
-    return bool(filters.evaluate(part, unknown | named | as_columns([predicted]), [symbols])[0])
+    columns = dict.fromkeys(filters.properties_of(part), np.array([np.nan]))
+    columns |= {"formula": np.array([formula]), "nelements": np.array([float(len(symbols))])}
+    columns |= as_columns([{**predicted, **demand.own.get(formula, {})}])
+    columns |= chance_columns(part, columns, demand.distributions)
+    return bool(filters.evaluate(part, columns, [symbols])[0])
 
 
 def _told(part: Filter, predicted: Predicted) -> str:
+    if isinstance(part, Chance):
+        return f"{part.column()} is not {part.op} {part.value:g}"
     if isinstance(part, Compare) and part.property in predicted:
         return f"{part.property} {predicted[part.property][0]:.3g}, not {part.op} {part.value}"
     return "the filter does not hold for the structure"

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
@@ -18,6 +19,7 @@ from storage.hashes import digest_rows
 from workers import filters, scores
 from workers.models import Refused
 from workers.pool import Failure
+from workers.probabilities import chance_columns, chances_in, parse_screen_filter
 from workers.properties import Predicted
 
 BATCH = 256
@@ -32,7 +34,7 @@ def load(session: Session, order: Order) -> list[str]:
 
 def compute(order: Order, formulas: list[str], models: Models) -> Outcome:
     """Predictions, and of those that the filter keeps the score."""
-    answers = models.ask(QUESTION, formulas)
+    answers = ask_all(order.spec.predict.predictors, formulas, models)
     start = order.chunk.start or 0
     failures = tuple(
         failure(order, formula, answer, f"source {start + place}")
@@ -44,7 +46,7 @@ def compute(order: Order, formulas: list[str], models: Models) -> Outcome:
         for formula, answer in zip(formulas, answers, strict=True)
         if not isinstance(answer, Refused | Failure)
     ]
-    candidates = select(order.spec, answered)
+    candidates = select(order.spec, answered, models)
     rows = ((formula, *sorted(predicted.items())) for formula, predicted in answered)
     counts = count(len(formulas), len(candidates), failures)
     return Outcome(counts, digest_rows(rows), failures, {"candidates": candidates})
@@ -58,7 +60,27 @@ def record(session: Session, order: Order, outcome: Outcome) -> None:
     record_failures(session, order.chunk.campaign_id, outcome.failures)
 
 
-def select(spec: CampaignSpec, answered: Sequence[tuple[str, Predicted]]) -> list[NewCandidate]:
+def ask_all(own: Sequence[str], formulas: Sequence[str], models: Models) -> list[object]:
+    """What the campaign's predictor and those of one's own say of each formula, or why one of them says nothing."""
+    for name in own:
+        models.warm(Role.COMPOSITION, name)
+    answers = [models.ask(question, formulas) for question in (QUESTION, *own_questions(own))]
+    return [_together(found) for found in zip(*answers, strict=True)]
+
+
+def own_questions(names: Sequence[str]) -> list[Ask]:
+    """The question to each predictor of one's own."""
+    return [replace(QUESTION, own=name) for name in names]
+
+
+def _together(answers: Sequence[object]) -> object:
+    for answer in answers:
+        if isinstance(answer, Refused | Failure):
+            return answer
+    return {name: pair for answer in answers for name, pair in cast(Predicted, answer).items()}
+
+
+def select(spec: CampaignSpec, answered: Sequence[tuple[str, Predicted]], models: Models) -> list[NewCandidate]:
     """The formulas that the spec's filter keeps, with their scores."""
     if not answered:
         return []
@@ -68,9 +90,11 @@ def select(spec: CampaignSpec, answered: Sequence[tuple[str, Predicted]]) -> lis
     columns["nelements"] = np.array([float(len(symbols)) for symbols in elements])
     kept = np.ones(len(answered), dtype=bool)
     if spec.predict.where is not None:
-        tree = filters.parse_filter(spec.predict.where)
+        tree = parse_screen_filter(spec.predict.where)
+        if any(chances_in(tree)):
+            columns |= chance_columns(tree, columns, models.distributions())
         kept = filters.evaluate(tree, columns, [frozenset(symbols) for symbols in elements])
-    marks = scores.evaluate(scores.parse_score(spec.predict.score), columns, len(answered))
+    marks = scores.evaluate(scores.parse_score(spec.predict.score, spec.predict.scorable), columns, len(answered))
     return [
         NewCandidate(answered[row][0], elements[row], _finite(marks[row]), answered[row][1])
         for row in np.flatnonzero(kept).tolist()

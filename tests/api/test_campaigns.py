@@ -2,12 +2,13 @@
 
 import json
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
-from storage.campaigns import NewCampaign, create_campaign
+from storage.campaigns import NewCampaign, create_campaign, move_campaign
 from storage.engine import open_database, transaction
-from storage.states import StageName
+from storage.states import CampaignState, StageName
 
 
 @pytest.fixture
@@ -59,6 +60,15 @@ def test_pause_and_cancel_move_the_state(sluice, running: Path) -> None:
     assert state(sluice, running, 2) == "cancelled"
 
 
+def test_priority_is_kept_and_a_campaign_that_ended_has_no_use_for_it(sluice, running: Path) -> None:
+    assert sluice("campaign", "priority", 2, 25, "--db", running).status == 0
+    listed = json.loads(sluice("campaign", "list", "--json", "--db", running).stdout)
+    assert [entry["priority"] for entry in listed] == [10, 25]
+    refused = sluice("campaign", "priority", 1, 25, "--db", running)
+    assert (refused.status, refused.stderr.count("\n")) == (2, 1)
+    assert "campaign 1 is done" in refused.stderr
+
+
 def test_resuming_what_is_done_says_so_and_shows_the_table(sluice, screened: Path) -> None:
     done = sluice("campaign", "resume", 1, "--db", screened)
     assert done.status == 0
@@ -76,6 +86,9 @@ def test_resuming_what_is_done_says_so_and_shows_the_table(sluice, screened: Pat
         (("report", "99"), ["99", "not found"]),
         (("pause", "1"), ["campaign 1 is done", "paused"]),
         (("cancel", "1"), ["campaign 1 is done", "cancelled"]),
+        (("priority", "99", "5"), ["99", "not found"]),
+        (("priority", "1", "0"), ["0", "100"]),
+        (("priority", "1"), ["N"]),
         (("status", "first"), ["first"]),
         (("status", "0"), ["0"]),
         (("status",), ["ID"]),
@@ -96,3 +109,26 @@ def test_a_cancelled_campaign_cannot_be_resumed(sluice, running: Path) -> None:
     done = sluice("campaign", "resume", 2, "--db", running)
     assert (done.status, len(done.stderr.splitlines())) == (2, 1)
     assert "cancelled" in done.stderr
+
+
+def test_watching_what_has_ended_shows_its_stages_and_its_status(sluice, screened: Path) -> None:
+    done = sluice("campaign", "status", 1, "--watch", "--db", screened)
+    assert done.status == 0
+    assert "predict: 6 of 6" in done.stderr and "closed" in done.stderr
+    assert "campaign 1 (tellurides) is done" in done.stdout
+
+
+def test_watching_goes_on_until_the_campaign_runs_no_more(sluice, running: Path) -> None:
+    engine = open_database(str(running))
+
+    def pause() -> None:
+        with transaction(engine) as session:
+            assert move_campaign(session, 2, CampaignState.PAUSED, now=400.0)
+
+    later = Timer(1.5, pause)
+    later.start()
+    done = sluice("campaign", "status", 2, "--watch", "--db", running)
+    later.join()
+    engine.dispose()
+    assert done.status == 0
+    assert "campaign 2 (second) is paused" in done.stdout

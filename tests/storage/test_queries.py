@@ -71,7 +71,7 @@ def test_a_filter_and_a_campaign_narrow_the_list(stocked) -> None:
 
 def test_what_cannot_be_asked_is_said_at_once(stocked) -> None:
     with reading(stocked.engine) as session:
-        with pytest.raises(UserError, match="sort '-gap': not a column; campaign, formula"):
+        with pytest.raises(UserError, match="sort '-gap': not a column; id, campaign, formula"):
             query(session, Query(sort="-gap"))
         with pytest.raises(InvalidFilter):
             query(session, Query(filter=parse_filter("gap > 1")))

@@ -4,11 +4,11 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, inspect, text
 
-from storage.campaigns import NewCampaign, create_campaign
-from storage.engine import open_database, reading, transaction
+from storage.campaigns import read_campaign
+from storage.engine import open_database, reading
 from storage.explanations import read_explanations
 from storage.schema import MIGRATIONS, VERSION_TABLE, inspect_schema, upgrade
-from storage.states import StageName
+from storage.states import PRIORITY
 from storage.tables import Table
 from workers.explanations import Explanation
 
@@ -57,23 +57,27 @@ def test_explanations_of_an_older_database_stay_readable(engine: Engine) -> None
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     with engine.begin() as connection:
-        for column in ("players", "budget", "errors"):
-            connection.execute(text(f"ALTER TABLE explanation DROP COLUMN {column}"))
+        Table.metadata.drop_all(connection)
+        connection.execute(text(f"DELETE FROM {VERSION_TABLE}"))
         config.attributes["connection"] = connection
-        command.stamp(config, "0001")
-    with transaction(engine) as session:
-        create_campaign(session, NewCampaign("old", {}, 1, "0.1.0", (StageName.PREDICT,)), now=1.0)
+        command.upgrade(config, "0001")
+    campaign = (
+        "INSERT INTO campaign (id, name, spec, seed, code_version, state, created_at)"
+        " VALUES (1, 'old', '{}', 1, '0.1.0', 'running', 1.0)"
+    )
     candidate = (
         "INSERT INTO candidate (id, campaign_id, formula, nelements, survived, surplus) VALUES (1, 1, 'CsI', 2, 0, :no)"
     )
     columns = 'candidate_id, property, "index", "order", baseline, value, interactions'
     with engine.begin() as connection:
+        connection.execute(text(campaign))
         connection.execute(text(candidate), {"no": False})
         kept = {"interactions": '[[["Cs"], 0.25], [["Cs", "I"], -0.125]]'}
         values = "1, 'band_gap', 'k-SII', 2, 1.0, 1.125, :interactions"
         connection.execute(text(f"INSERT INTO explanation ({columns}) VALUES ({values})"), kept)
     upgrade(engine)
     with reading(engine) as session:
+        assert read_campaign(session, 1).priority == PRIORITY
         [found] = read_explanations(session, 1)
     interactions = ((("Cs",), 0.25), (("Cs", "I"), -0.125))
     assert found == Explanation("CsI", "band_gap", "k-SII", 2, 1.0, 1.125, interactions, "elements", None, None)

@@ -24,7 +24,8 @@ from workers.spacegroups import UNIT, centring, crystal_system, positions
 THIN = 2.0  # Å: an edge that is still to come is longer
 SLANT = 0.3  # of the volume of a box with the same edges: no cell that is looked for has less
 FEW = 64  # values of a coordinate that are each looked at before one is begun
-STRIDE = 200  # steps of a free coordinate that are looked at as one
+STRIDE = 200  # steps of a free coordinate that are looked at as one,
+MIDDLES = range(STRIDE // 2, PARTS, STRIDE)  # by those in their middles
 READ = 32  # slots of a prompt come in whole numbers of these
 Steps = tuple[int, ...]  # coordinates of a point, as far as they are written
 
@@ -208,7 +209,8 @@ class CifDraft:
             points = self._orbit(element, size, point)
             return points is not None and self.neighbours.fits(element, points)
 
-        left, point = forms(self.group, chosen), ()
+        left = forms(self.group, chosen)
+        point: Steps = ()
         for axis in range(3):
             yield from given(" 0." if axis else "0.")
             open_ = _leading(left, point, fits)
@@ -240,16 +242,24 @@ def _leading(left: Forms, before: Steps, fits: Callable[[Steps], bool]) -> Mask:
     if len(values) > FEW:
         return steps & _roomy(before, fits) if len(before) == 2 else steps
     found = np.zeros(PARTS, dtype=np.bool_)
-    for value in values.tolist():
-        point = (*before, value)
-        found[value] = fits(point) if len(point) == 3 else _leading(left.holding(point), point, fits).any()
+    found[values] = [_leads(left, (*before, value), fits) for value in values.tolist()]
     return found
+
+
+def _leads(left: Forms, point: Steps, fits: Callable[[Steps], bool]) -> bool:
+    """Whether a point that begins so can fit."""
+    if len(point) == 3:
+        return fits(point)
+    left = left.holding(point)
+    values = np.flatnonzero(left.allowed(point))
+    if len(values) > FEW:
+        return len(point) == 1 or any(fits((*point, middle)) for middle in MIDDLES)
+    return any(_leads(left, (*point, value), fits) for value in values.tolist())
 
 
 def _roomy(before: Steps, fits: Callable[[Steps], bool]) -> Mask:
     """Where a free third coordinate fits, as far as the middles of strides tell."""
-    middles = range(STRIDE // 2, PARTS, STRIDE)
-    found = np.array([fits((*before, middle)) for middle in middles])
+    found = np.array([fits((*before, middle)) for middle in MIDDLES])
     return np.repeat(found | np.roll(found, 1) | np.roll(found, -1), STRIDE)
 
 
