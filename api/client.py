@@ -14,7 +14,7 @@ import pandas as pd
 import urllib3
 from pymatgen.core import Structure
 
-from api.errors import Declined, Unreachable
+from api.errors import Declined, InvalidRequest, Unreachable
 from api.frames import candidate_frame, explanation_frame, prediction_frame
 from api.views.campaigns import CampaignBrief, CampaignList, CampaignStatus
 from api.views.candidates import CandidateCard
@@ -90,7 +90,7 @@ class Client:
         except urllib3.exceptions.HTTPError as exc:
             raise Unreachable(self._url, exc) from exc
         finally:
-            stream.release_conn()
+            stream.close()  # what was not read would come before the next answer
 
     def wait(self, campaign_id: int) -> CampaignStatus:
         """A campaign once it has ended; a connection that is lost is made anew."""
@@ -126,6 +126,8 @@ class Client:
     def export(self, path: str | Path, filter: str | None = None, campaign: int | None = None) -> Path:
         """All such candidates in a file, whose suffix .csv, .jsonl or .parquet says how; memory holds none of them."""
         target = Path(path)
+        if not target.suffix:
+            raise InvalidRequest(f"{target}: a file that ends in .csv, .jsonl or .parquet is expected")
         asked = {"filter": filter, "campaign": campaign}
         stream = self._ask("GET", f"/v1/candidates{target.suffix}{_query(asked)}", preload_content=False)
         draft = target.with_name(f".{target.name}.{uuid4().hex[:8]}")
@@ -137,7 +139,7 @@ class Client:
         except urllib3.exceptions.HTTPError as exc:
             raise Unreachable(self._url, exc) from exc
         finally:
-            stream.release_conn()
+            stream.close()
             draft.unlink(missing_ok=True)
 
     def candidate(self, candidate_id: int) -> CandidateCard:

@@ -11,7 +11,7 @@ from api.checkpoint_files import export_checkpoint, import_checkpoint
 from api.connection import opened
 from api.formats import dumps
 from api.options import database_option, json_option
-from api.own_models import bring, named, own_cards
+from api.own_models import bring, named, next_step, own_cards
 from api.tables import plain_table, printed
 from workers.cards import pretrained_cards
 from workers.generator.kinds import full_name
@@ -56,7 +56,7 @@ def import_model(source: Path, name: str, out: Path | None, yes: bool, url: str 
     if source.is_dir():
         with opened(url, create=True) as engine:
             bring(engine, source, name, yes)
-        click.echo(f"{name} is kept; try next: sluice predict --model {name} FORMULA", err=True)
+        click.echo(f"{name} is kept; try next: {next_step(name, url)}", err=True)
         return
     folder = out or Path(name)
     import_checkpoint(source, name, folder)

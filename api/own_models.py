@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 from sqlalchemy import Engine
 
-from api.connection import opened, settings_for
+from api.connection import database_words, opened, settings_for
 from scheduler.settings import SQLITE, load_settings
 from storage.engine import reading, transaction
 from storage.models import fetch_checkpoint, find_stored, store_checkpoint, stored_cards
@@ -95,6 +95,11 @@ def bring(engine: Engine, folder: Path, name: str, replacing: bool) -> Card:
     with TemporaryDirectory() as draft:
         renamed(Path(draft), card, arrays, name)
         return keep(engine, Path(draft))
+
+
+def next_step(name: str, url: str | None) -> str:
+    """The command that asks a model of one's own."""
+    return " ".join(["sluice predict --model", name, *database_words(settings_for(url)), "FORMULA"])
 
 
 @contextmanager

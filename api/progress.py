@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TextIO
 
-from rich.console import Console
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from api.numbers import counted, duration
+from api.tables import console
 from storage.funnels import StageReport
 from storage.states import ChunkState, StageName
 
@@ -76,7 +76,7 @@ def watching(out: TextIO) -> Iterator[Display]:
     if not out.isatty():
         yield Lines(out)
         return
-    with Live(console=Console(file=out, highlight=False), auto_refresh=False) as live:
+    with Live(console=console(out), auto_refresh=False) as live:
         yield Terminal(live)
 
 

@@ -14,6 +14,7 @@ from storage.engine import reading
 
 RATE = 200.0  # requests per second
 BURST_SECONDS = 20.0  # that an asker may save up
+PATIENCE = 30.0  # seconds that a page may take
 EXPORTS = 4  # at a time: each holds a connection for as long as its reader takes
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from re import compile as pattern
 from typing import Any
 
+from anyio.to_thread import run_sync
 from fastapi import Request
 
 from api.errors import InvalidRequest, UnknownType
@@ -21,9 +22,13 @@ async def spec_of(request: Request) -> CampaignSpec:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in FORMS:
         raise UnknownType(kind, " or ".join(FORMS))
+    return await run_sync(_read, kind, await request.body())  # a long spec holds up nobody else
+
+
+def _read(kind: str, body: bytes) -> CampaignSpec:
     name, read = FORMS[kind]
     try:
-        data = read((await request.body()).decode())
+        data = read(body.decode())
     except (ValueError, RecursionError) as exc:
         reason = "nested too deeply" if isinstance(exc, RecursionError) else str(exc)
         raise InvalidSpec(f"{PLACE}: not {name}: {reason}") from exc

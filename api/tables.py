@@ -19,7 +19,12 @@ NAMES = ("campaign", "formula", "verdict", "score")
 
 def printed(what: RenderableType, out: TextIO) -> None:
     """Write something rich, as wide as the terminal or wide where there is none."""
-    Console(file=out, width=None if out.isatty() else WIDE, highlight=False).print(what)
+    console(out, None if out.isatty() else WIDE).print(what)
+
+
+def console(out: TextIO, width: int | None = None) -> Console:
+    """A console that shows texts as they are: a name in brackets is no style."""
+    return Console(file=out, width=width, highlight=False, markup=False, emoji=False)
 
 
 def plain_table(*headings: str, right: Sequence[str] = ()) -> Table:

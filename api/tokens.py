@@ -12,7 +12,8 @@ from api.formats import dumps
 from api.options import ID, database_option, json_option
 from api.tables import plain_table, printed
 from storage.engine import reading, transaction
-from storage.tokens import NewToken, TokenRole, add_token, expiry, list_tokens, new_secret, revoke_token
+from storage.tokens import LONGEST_NAME, NewToken, TokenRole, add_token, expiry, list_tokens, new_secret, revoke_token
+from workers.errors import UserError
 
 
 @click.group(epilog="\b\nExample: sluice token create --name notebook --role run")
@@ -29,6 +30,8 @@ def token() -> None:
 @database_option
 def create(name: str, role: str, days: float | None, as_json: bool, url: str | None) -> None:
     """Make a token and write its secret to stdout, this once."""
+    if not name.isprintable() or not 0 < len(name) <= LONGEST_NAME:
+        raise UserError(f"--name {name!r}: 1 to {LONGEST_NAME} printable characters are expected")
     now, secret = time.time(), new_secret()
     with opened(url, create=True) as engine, transaction(engine) as session:
         made = add_token(session, secret, NewToken(name, TokenRole(role), expiry(days, now)), now)

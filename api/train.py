@@ -14,7 +14,7 @@ from api.formats import dumps
 from api.lazy_group import load
 from api.options import database_option, json_option
 from api.outputs import check_folder
-from api.own_models import check_name, keep
+from api.own_models import check_name, keep, next_step
 from workers.cards import Card
 from workers.errors import UserError
 
@@ -58,7 +58,7 @@ def train() -> None:
 @click.option("--name", required=True, help="What the property and its model are to be called.")
 @click.option("--classification", is_flag=True, help="The target is one of two classes, not a number.")
 @click.option("--unit", default="", help="The target's unit, as it is to be shown.")
-@click.option("--epochs", type=click.IntRange(1, MOST_EPOCHS), help="Fewer passes over the table than the recipe's.")
+@click.option("--epochs", type=click.IntRange(1, MOST_EPOCHS), help="Passes over the table, instead of the recipe's.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), default=Path(), metavar="FOLDER", help="For the two figures.")
 @click.option("--yes", is_flag=True, help="Replace a model of your own that goes by this name.")
@@ -78,6 +78,7 @@ def predictor(out: Path, yes: bool, as_json: bool, url: str | None, **options: A
             card, trials = _learn(order, Path(draft))
             keep(engine, Path(draft))  # before anything else can fail: it took minutes
     _tell(card, load("api.training_figures:draw_trials")(card, trials, folder), as_json)
+    click.echo(f"try next: {next_step(card.name, url)}", err=True)
 
 
 def _learn(order: Order, draft: Path) -> tuple[Card, Any]:
@@ -127,7 +128,6 @@ def _tell(card: Card, figures: tuple[Path, Path], as_json: bool) -> None:
         for line in _metrics(card.metrics, str(card.config.get("unit", ""))):
             click.echo(f"  {line}")
         click.echo(f"figures: {figures[0]}, {figures[1]}")
-    click.echo(f"try next: sluice predict --model {card.name} FORMULA", err=True)
 
 
 def _metrics(metrics: Mapping[str, object], unit: str) -> list[str]:

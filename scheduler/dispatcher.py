@@ -64,7 +64,7 @@ from storage.moves import (
 from storage.snapshots import Snapshot, snapshot
 from storage.stages import close_stage
 from storage.states import CampaignState, StageName
-from workers.errors import SluiceError
+from workers.errors import SluiceError, UserError
 
 PER_WORKER: dict[StageName, int] = {
     StageName.PREDICT: 4,
@@ -236,7 +236,7 @@ def main(argv: Sequence[str] | None = None, settings: Settings | None = None) ->
             run(dispatcher, settings.tick_seconds, stopping, options.parent)
     except SluiceError as exc:
         print(exc, file=sys.stderr)  # the last line of the log is what its supervisor tells the user
-        return 1
+        return 2 if isinstance(exc, UserError) else 1
     return 0
 
 

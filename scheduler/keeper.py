@@ -4,13 +4,14 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from scheduler.campaigns import check_models, pause_campaign
+from scheduler.errors import CampaignStands
 from scheduler.runs import check_disk, keep_source
 from scheduler.settings import Settings
 from scheduler.supervisor import Machine, machine
@@ -43,6 +44,9 @@ class Keeper:
                 pause = LOOK_SECONDS
             except (SluiceError, SQLAlchemyError, OSError) as exc:
                 log.error("%s", exc)
+                pause = RETRY_SECONDS
+            except Exception:  # without its keeper a server would take campaigns that nobody runs
+                log.exception("the machine failed")
                 pause = RETRY_SECONDS
             self.stopping.wait(pause)
 
@@ -80,7 +84,8 @@ class Keeper:
             keep_source(self.engine, campaign, lambda lines: parts.check(time.monotonic()))
         except UserError as exc:
             log.error("campaign %d is paused: %s", campaign_id, exc)
-            pause_campaign(self.engine, campaign_id)
+            with suppress(CampaignStands):  # somebody paused or ended it in the meantime
+                pause_campaign(self.engine, campaign_id)
             return
         self.admitted.add(campaign_id)
 

@@ -35,9 +35,11 @@ def about(**ids: object) -> Iterator[None]:
 
 
 def secrets_of(settings: Settings) -> tuple[str, ...]:
-    """What no log may show: the passwords in the settings' addresses, as they are and as a URL spells them."""
-    passwords = [_password(url) for url in (settings.database_url, settings.broker_url)]
-    return tuple(dict.fromkeys(text for pair in passwords for text in pair if text))
+    """What no log may show, the longest first: the passwords in the settings' addresses, as they are, as a URL and as
+    JSON spell them."""
+    passwords = [text for url in (settings.database_url, settings.broker_url) for text in _password(url) if text]
+    spelled = [json.dumps(text, ensure_ascii=False)[1:-1] for text in passwords]
+    return tuple(sorted({*passwords, *spelled}, key=len, reverse=True))
 
 
 class Lines(logging.Formatter):

@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from scheduler.celery_app import ALL_QUEUES
+from scheduler.errors import InvalidSetting
 from storage.engine import reading
 from storage.heartbeats import read_beats
 from storage.leader import read_leader
@@ -53,7 +54,7 @@ def metrics(session: Session) -> str:
 
 @contextmanager
 def metrics_served(engine: Engine, place: str | None) -> Iterator[None]:
-    """Metrics at http://HOST:PORT/metrics while the context lasts, where a place is asked for."""
+    """Metrics at http://HOST:PORT/metrics while the context lasts, if a place is asked for; raises InvalidSetting."""
     if place is None:
         yield
         return
@@ -65,7 +66,10 @@ def metrics_served(engine: Engine, place: str | None) -> Iterator[None]:
     host, _, port = place.rpartition(":")
     registry = CollectorRegistry(auto_describe=False)
     registry.register(Collected(ask))
-    server, thread = start_http_server(int(port), host, registry)
+    try:
+        server, thread = start_http_server(int(port), host, registry)
+    except OSError as exc:
+        raise InvalidSetting(f"metrics at {place!r}: {exc.strerror}; a free port of this host is expected") from exc
     try:
         yield
     finally:

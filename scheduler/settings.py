@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from scheduler.errors import InvalidSetting
@@ -18,8 +18,8 @@ LOG_LEVELS = ("warning", "info", "debug", "error")
 class Settings:
     """The three addresses that tell a laptop from a cluster, how much of this host to use, and what logs look like."""
 
-    database_url: str
-    broker_url: str
+    database_url: str = field(repr=False)  # these two may hold passwords
+    broker_url: str = field(repr=False)
     ray_address: str | None
     folder: Path
     device: str

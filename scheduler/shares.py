@@ -7,11 +7,13 @@ of their chunks stand as their priorities. Passes are one dispatcher's memory; t
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import inf
 
 from storage.snapshots import CampaignView, ChunkView, Snapshot, StageView
 from storage.states import CampaignState, StageName
 
 Passes = Mapping[tuple[int, StageName], float]
+MOST_SAVED = 1.0  # what one chunk of the lowest priority costs
 
 
 def in_turn(
@@ -31,14 +33,30 @@ def in_turn(
 
 
 def entered(passes: Passes, snapshot: Snapshot) -> Passes:
-    """The passes of the campaigns that run and have work; who comes starts with the least of those who were there."""
-    running = (pair for pair in _views(snapshot) if pair[0].state == CampaignState.RUNNING)
-    at_work = [(campaign.id, view.stage.name) for campaign, view in running if view.active or view.waiting]
-    floors: dict[StageName, float] = {}
-    for key in at_work:
-        if key in passes:
-            floors[key[1]] = min(floors.get(key[1], passes[key]), passes[key])
-    return {key: passes.get(key, floors.get(key[1], 0.0)) for key in at_work}
+    """The passes of the campaigns that run and have work; who comes starts with the least of those who wait for turns.
+
+    Who has nothing that waits saves up no more than MOST_SAVED: a trickle that grew would keep all others waiting.
+    """
+    running = [pair for pair in _views(snapshot) if pair[0].state == CampaignState.RUNNING]
+    found: dict[tuple[int, StageName], float] = {}
+    for stage in {view.stage.name for _, view in running}:
+        at_work = {(one.id, stage): view for one, view in running if view.stage.name == stage and _has_work(view)}
+        level = _level(passes, at_work)
+        for key, view in at_work.items():
+            least = -inf if view.waiting else level - MOST_SAVED
+            found[key] = max(passes.get(key, level), least)
+    return found
+
+
+def _has_work(view: StageView) -> bool:
+    return bool(view.active or view.waiting)
+
+
+def _level(passes: Passes, at_work: Mapping[tuple[int, StageName], StageView]) -> float:
+    """The least pass of those whose chunks wait; where none do, the largest."""
+    known = {key: passes[key] for key in at_work if key in passes}
+    waiting = [spent for key, spent in known.items() if at_work[key].waiting]
+    return min(waiting) if waiting else max(known.values(), default=0.0)
 
 
 def charged(passes: Passes, snapshot: Snapshot, queued: Iterable[int]) -> Passes:

@@ -27,7 +27,10 @@ PREDICTED = ("band_gap", "formation_energy_per_atom", "e_above_hull")
 FILTERABLE = frozenset({*PREDICTED, *(name + STD for name in PREDICTED), "formula", "elements", "nelements"})
 SCORABLE = NAMES & FILTERABLE
 MOST_LISTED = 1000  # formulas in a spec; a file holds more
-Count = Annotated[int, Field(ge=1)]
+MOST_DRAWN = 10_000  # structures of a formula, which a worker has in hand at once
+MOST_STEPS = 10_000
+MOST = 2**31 - 1  # of anything that a database counts
+Count = Annotated[int, Field(ge=1, le=MOST)]
 Wish = Annotated[float | None, Field(strict=False)]
 
 
@@ -119,9 +122,9 @@ class Drawing(Table):
     """How crystal structures are drawn, ranked and relaxed, and what they are steered towards."""
 
     model: str = "crystal-generator"
-    structures: Annotated[int, Field(ge=0)] = 8
+    structures: Annotated[int, Field(ge=0, le=MOST_DRAWN)] = 8
     rank: Literal["likelihood", "energy", "both"] = "energy"
-    relax_steps: Annotated[int, Field(ge=0)] = 30
+    relax_steps: Annotated[int, Field(ge=0, le=MOST_STEPS)] = 30
     temperature: Annotated[float, Field(gt=0, le=5, strict=False)] = 0.7
     top_p: Annotated[float, Field(gt=0, le=1, strict=False)] = 1.0
     guidance: Annotated[float, Field(ge=0, le=20, strict=False)] = 1.0
@@ -184,7 +187,7 @@ class Explaining(Table):
 class ExplainStage(Explaining):
     """Which elements make the prediction, for the best `top`."""
 
-    top: Annotated[int, Field(ge=0)] = 10
+    top: Annotated[int, Field(ge=0, le=MOST)] = 10
 
 
 class CampaignSpec(Table):

@@ -1,6 +1,7 @@
 """Models that the database keeps, as campaigns use them: known by hash, and read once by each node that runs them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from sqlalchemy.orm import Session
 
@@ -8,27 +9,30 @@ from scheduler.flow import own_role
 from scheduler.settings import load_settings
 from scheduler.spec import CampaignSpec
 from storage.engine import open_database, reading
-from storage.models import campaign_models, fetch_checkpoint, read_stored
+from storage.models import cached_checkpoint, campaign_models, fetch_checkpoint, read_stored
 from workers.cards import Card
 from workers.models import load_model
 
 
 @dataclass(frozen=True, slots=True)
 class StoredLoader:
-    """Loads the model with this hash wherever an actor runs; a node without its weights reads them first."""
+    """Loads the model with this hash wherever an actor runs; a node without its weights reads them first, and one that
+    has them needs no database: whatever fails here ends the campaign."""
 
-    database_url: str
+    database_url: str = field(repr=False)  # it may hold a password
     model_id: str
 
     def __call__(self, name: str, device: str) -> object:
-        settings = load_settings(database_url=self.database_url)
-        engine = open_database(settings.database_url, create=False)
+        cache = load_settings(database_url=self.database_url).model_folder
+        return load_model(str(cached_checkpoint(self.model_id, cache) or self._fetched(cache)), device)
+
+    def _fetched(self, cache: Path) -> Path:
+        engine = open_database(self.database_url, create=False)
         try:
             with reading(engine) as session:
-                folder = fetch_checkpoint(session, self.model_id, settings.model_folder)
+                return fetch_checkpoint(session, self.model_id, cache)
         finally:
             engine.dispose()
-        return load_model(str(folder), device)
 
 
 def own_models(session: Session, campaign_id: int, spec: CampaignSpec) -> dict[str, Card]:

@@ -237,8 +237,10 @@ def _given_up(chunk: ChunkView, limits: Limits) -> bool:
 
 def _growth(campaign: CampaignView, view: StageView, limits: Limits) -> Iterator[Move]:
     if not view.stage.exhausted:
-        if len(view.waiting) < limits.ahead and _growable(campaign, view.stage.name):
-            yield Grow(campaign.id, view.stage.name, limits.ahead - len(view.waiting))
+        # The view has the first of those that wait, their count has all.
+        waiting = max(len(view.waiting), view.counts.get(ChunkState.WAITING, 0))
+        if waiting < limits.ahead and _growable(campaign, view.stage.name):
+            yield Grow(campaign.id, view.stage.name, limits.ahead - waiting)
     elif not view.active and not view.waiting:
         yield Close(campaign.id, view.stage.name)
 

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from storage.deadlines import TookTooLong, deadline
 from storage.errors import NotFound
 from storage.pages import Mark, read_page
 from storage.queries import Query, selected, user_properties
@@ -15,6 +16,7 @@ from workers.filter_fields import HAS_CRYSTAL
 from workers.filters import And, Compare
 
 MOST_COUNTED = 10_000
+PATIENCE = 1.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,11 @@ def read_entry(session: Session, entry_id: str) -> Entry:
 def count_entries(session: Session, asked: Query) -> int | None:
     """How many entries there are, or None where counting them would take long."""
     found = selected(_with_crystal(asked), user_properties(session)).limit(MOST_COUNTED + 1).subquery()
-    count = session.scalar(select(func.count()).select_from(found)) or 0
+    try:
+        with deadline(session, PATIENCE):
+            count = session.scalar(select(func.count()).select_from(found)) or 0
+    except TookTooLong:
+        return None
     return count if count <= MOST_COUNTED else None
 
 

@@ -184,7 +184,8 @@ def _numbers(op: str, number: Expression, value: float) -> Clause:
 
 def _same_id(op: str, value: str) -> Clause:
     """By the key itself, which is quick; a text that spells no id is no candidate's."""
-    if value.isascii() and value.isdecimal() and str(int(value)) == value and int(value) <= LARGEST_ID:
+    digits = value.isascii() and value.isdecimal() and len(value) <= len(str(LARGEST_ID))
+    if digits and str(int(value)) == value and int(value) <= LARGEST_ID:
         return ORDERED[op](column("id"), int(value))
     return true() if op == "!=" else false()
 

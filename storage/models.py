@@ -1,10 +1,10 @@
 """Models by the hash of their weights: which campaign uses which, and the weights of those that users train."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
+from uuid import uuid4
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
@@ -63,14 +63,19 @@ def read_stored(session: Session, model_id: str) -> Card:
     return make_card(card)
 
 
+def cached_checkpoint(model_id: str, cache: Path) -> Path | None:
+    """The folder of a checkpoint that was fetched before."""
+    folder = cache / model_id
+    return folder if (folder / CARD).is_file() else None
+
+
 def fetch_checkpoint(session: Session, model_id: str, cache: Path) -> Path:
     """The folder of a stored checkpoint inside a cache, written there unless it is there; raises NotFound."""
-    folder = cache / model_id
-    if (folder / CARD).is_file():
-        return folder
-    card = read_stored(session, model_id)
-    draft = cache / f".{model_id}.{os.getpid()}"
-    draft.mkdir(parents=True, exist_ok=True)
+    if (cached := cached_checkpoint(model_id, cache)) is not None:
+        return cached
+    folder, card = cache / model_id, read_stored(session, model_id)
+    draft = cache / f".{model_id}.{uuid4().hex}"  # threads and hosts may share a cache, and process ids
+    draft.mkdir(parents=True)
     try:
         with (draft / WEIGHTS).open("wb") as file:
             for content in session.scalars(_parts(model_id).execution_options(yield_per=1)):

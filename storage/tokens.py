@@ -13,6 +13,7 @@ from storage.errors import NotFound
 from storage.rows import changed
 from storage.tables import TokenTable
 
+LONGEST_NAME = 200  # characters
 DAY = 86_400.0  # seconds
 PREFIX = "sluice_"  # by which people and scanners know a secret that has leaked
 

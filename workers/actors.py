@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, cast
 
@@ -56,8 +56,8 @@ class Answer:
     outcome: Outcome
     results: Sequence[object] = ()
     reason: str = ""
-    seconds: float = 0.0
-    idle: float = 0.0
+    seconds: float = field(default=0.0, compare=False)
+    idle: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import combinations, product
+from math import comb, isqrt
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from workers.errors import InvalidEnumeration
 from workers.oxidation import oxidation_states
 
 Signature = tuple[tuple[int, ...], ...]
+MOST_SYSTEMS = 5_000_000  # all of them are kept in memory
+MOST_AMOUNTS = 8**8  # of one system, tried at once
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Enumeration:
             _check_counts(name, getattr(self, name))
         if self.max_amount < 1 or self.max_atoms < 2:
             raise InvalidEnumeration("max_amount of at least 1 and max_atoms of at least 2 are expected")
+        self._check_size()
 
     def __len__(self) -> int:
         return int(self._ends[-1]) if len(self._ends) else 0
@@ -44,6 +48,20 @@ class Enumeration:
     def slice(self, start: int, stop: int) -> list[Composition]:
         """The compositions with indices from start up to, not including, stop."""
         return [self._at(index) for index in range(max(start, 0), min(stop, len(self)))]
+
+    def _check_size(self) -> None:
+        """Raise InvalidEnumeration for more than memory holds."""
+        cations, anions = len(set(self.cations)), len(set(self.anions))
+        counts = set(product(self.cation_counts, self.anion_counts))
+        systems = sum(comb(cations, some) * comb(anions, others) for some, others in counts)
+        if systems > MOST_SYSTEMS:
+            what = f"{systems:,} sets of elements; at most {MOST_SYSTEMS:,} are accepted"
+            raise InvalidEnumeration(f"{what}, so fewer cations, anions or counts are expected")
+        elements = min(cations, max(self.cation_counts)) + min(anions, max(self.anion_counts))
+        most = max(amount for amount in range(1, isqrt(MOST_AMOUNTS) + 1) if amount**elements <= MOST_AMOUNTS)
+        if self.max_amount > most:
+            what = f"max_amount = {self.max_amount} of up to {elements} elements"
+            raise InvalidEnumeration(f"{what}; at most {most} is expected")
 
     @cached_property
     def _systems(self) -> tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]:

@@ -20,6 +20,7 @@ COUNTED = ("value", "constant", "known_op_rhs", "length_op_rhs")
 # One pass over the text, where the grammar's own pattern tries each tab in two ways.
 STRING = r'"[^"\\]*(?:\\.[^"\\]*)*"'
 _STRING = re.compile(STRING, re.DOTALL)
+_STRING_OR_REST = re.compile(STRING[:-1] + r'(?:"|(?P<open>\\?\Z))', re.DOTALL)
 CHANCE = re.compile(r"\bP\s*\(")
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _EXPECTED = 'one such as band_gap >= 1 AND elements HAS "Te" is expected'
@@ -27,8 +28,7 @@ _EXPECTED = 'one such as band_gap >= 1 AND elements HAS "Te" is expected'
 
 def read(text: str) -> Tree[Token]:
     """The expression in a filter's text; raises InvalidFilter."""
-    if len(text) > MOST_CHARACTERS:
-        raise InvalidFilter(text, f"{len(text):,} characters; at most {MOST_CHARACTERS:,} are accepted")
+    check_text(text)
     if _levels(text) > MOST_LEVELS:
         raise InvalidFilter(text, f"parentheses in parentheses; at most {MOST_LEVELS} levels are accepted")
     try:
@@ -43,6 +43,14 @@ def read(text: str) -> Tree[Token]:
     if (count := sum(1 for _ in tree.find_pred(lambda node: node.data in COUNTED))) > MOST_VALUES:
         raise InvalidFilter(text, f"{count:,} values; at most {MOST_VALUES} are accepted")
     return subtree(tree.children[0])
+
+
+def check_text(text: str) -> None:
+    """Raise InvalidFilter for a text that would take long to read: a long one, or one with a quote that stays open."""
+    if len(text) > MOST_CHARACTERS:
+        raise InvalidFilter(text, f"{len(text):,} characters; at most {MOST_CHARACTERS:,} are accepted")
+    if any(found["open"] is not None for found in _STRING_OR_REST.finditer(text)):
+        raise InvalidFilter(text, f"not an OPTIMADE filter: a quoted text does not end; {_EXPECTED}")
 
 
 def unquoted(string: str, text: str) -> str:

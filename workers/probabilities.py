@@ -15,7 +15,7 @@ from scipy.special import ndtr
 from workers.cards import Card
 from workers.errors import InvalidFilter
 from workers.filter_fields import MIRRORED, our_name
-from workers.filter_grammar import CHANCE, STRING
+from workers.filter_grammar import CHANCE, STRING, check_text
 from workers.filter_tree import And, Chance, Compare, Filter, Not, Or, properties_of
 from workers.filters import parse_filter
 from workers.predictors.calibration import Certainty, Recalibration
@@ -26,6 +26,7 @@ _NAME, _OP = r"[A-Za-z_]\w*", r"<=|>=|<|>"
 _ASKED = re.compile(f"({STRING})|\\bP\\s*\\(([^()]*)\\)", re.DOTALL)
 _QUOTED = re.compile(STRING, re.DOTALL)
 _INSIDE = re.compile(rf"\s*(?:({_NUMBER})\s*({_OP}))?\s*({_NAME})\s*(?:({_OP})\s*({_NUMBER}))?\s*")
+_LONGEST = 500  # characters inside; the time of a mismatch grows with their square
 _EXPECTED = "P(1 <= band_gap <= 1.8) >= 0.3 or P(band_gap > 1) >= 0.5 is expected"
 _EDGE = 1e-6  # standard deviations by which a bound that counts lies outside, and one that does not lies inside
 _LEAST_EDGE = 1e-12  # of the bound, where the standard deviation is zero
@@ -82,6 +83,7 @@ class _Asked:
 
 def parse_screen_filter(text: str) -> Filter:
     """The tree of an OPTIMADE filter in which probabilities may stand; raises InvalidFilter."""
+    check_text(text)
     asked = _Asked(text)
     rewritten = _ASKED.sub(asked.stand_in, text.replace("≤", "<=").replace("≥", ">="))
     if not asked.chances and not CHANCE.search(text):
@@ -129,7 +131,7 @@ def distributions(cards: Sequence[Card]) -> dict[str, Distribution]:
 
 
 def _read(inside: str, text: str) -> Chance:
-    match = _INSIDE.fullmatch(inside)
+    match = _INSIDE.fullmatch(inside) if len(inside) <= _LONGEST else None
     if match is None or (match[2] is None and match[4] is None):
         raise InvalidFilter(text, f"P({inside}): {_EXPECTED}")
     low, left, name, right, high = match.groups()

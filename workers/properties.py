@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from keyword import iskeyword
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,62}")
 RESERVED = frozenset({
     "abs", "exp", "log", "max", "min", "sqrt", "campaign", "formula", "score", "space_group", "verdict",
     "elements", "elements_ratios", "nelements", "nsites", "id", "type", "immutable_id", "last_modified", "species",
+    "assemblies", "space_group_it_number", "space_group_symbol_hall", "space_group_symbol_hermann_mauguin",
+    "space_group_symbol_hermann_mauguin_extended", "space_group_symmetry_operations_xyz",
     "species_at_sites", "lattice_vectors", "cartesian_site_positions", "dimension_types", "nperiodic_dimensions",
     "chemical_formula_anonymous", "chemical_formula_descriptive", "chemical_formula_hill", "chemical_formula_reduced",
 })  # fmt: skip
@@ -57,6 +60,8 @@ def own_name_flaw(name: str) -> str | None:
         return "small letters, digits and _ are expected, a letter first, at most 63"
     if name in REGISTRY or name in RESERVED:
         return "a built-in property or column goes by this name"
+    if iskeyword(name):
+        return "scores could not name it, being a word of their language"
     if name.startswith(STRUCTURE_PREFIX) or name.endswith(STD):
         return f"{STRUCTURE_PREFIX}… and …{STD} are what Sluice itself calls a property's other values"
     return None

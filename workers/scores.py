@@ -4,12 +4,15 @@ import ast
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from sys import float_info
 
 import numpy as np
 
 from workers.errors import InvalidScore
 from workers.properties import REGISTRY
 
+MOST_LEVELS = 100  # Python's own stack holds a thousand, less what stands on it
+LONGEST = 200  # characters of an expression that are told again
 DEFAULT_SCORE = "-e_above_hull"
 NAMES = frozenset(REGISTRY) | frozenset(f"{name}_std" for name in REGISTRY)
 _ACCEPTED = "numbers, properties, their _std, + - * / **, abs, min, max, exp, log and sqrt are accepted"
@@ -78,15 +81,17 @@ def _value(node: ast.expr, columns: Mapping[str, np.ndarray]) -> np.ndarray | np
     raise AssertionError(f"unchecked node {ast.dump(node)}")
 
 
-def _check(node: ast.expr, text: str, names: frozenset[str]) -> None:
+def _check(node: ast.expr, text: str, names: frozenset[str], level: int = 1) -> None:
+    if level > MOST_LEVELS:
+        raise InvalidScore(text[:LONGEST], f"operations in operations; at most {MOST_LEVELS} levels are accepted")
     for part in _parts(node, text, names):
-        _check(part, text, names)
+        _check(part, text, names, level + 1)
 
 
 def _parts(node: ast.expr, text: str, names: frozenset[str]) -> list[ast.expr]:
     """What is still to be checked inside a node that is accepted; raises InvalidScore."""
     match node:
-        case ast.Constant(value) if isinstance(value, int | float) and not isinstance(value, bool):
+        case ast.Constant(int() | float() as value) if not isinstance(value, bool) and value <= float_info.max:
             return []
         case ast.Name(name) if name in names:
             return []

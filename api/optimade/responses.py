@@ -1,6 +1,6 @@
 """Responses as OPTIMADE wraps them: data, what is said of them, and errors."""
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from importlib.metadata import version
@@ -15,10 +15,9 @@ from optimade.models import ErrorResponse, Implementation, OptimadeError, Provid
 from optimade.models import Warnings as Warning_
 from starlette.exceptions import HTTPException
 
-from api.errors import NoToken, RoleTooLow, TooManyRequests
+from api import problems
 from api.optimade.listings import PageTooLarge
-from storage.errors import NotFound
-from workers.errors import UnansweredFilter, UserError
+from workers.errors import SluiceError, UnansweredFilter, UserError
 from workers.filter_fields import PREFIX
 
 ROOT = "/optimade"
@@ -30,13 +29,10 @@ PROVIDER = Provider(
     description="Compositions that were screened, their predicted properties and crystals",
     prefix=PREFIX.strip("_"),
 )
-STATUS: dict[type[UserError], HTTPStatus] = {
+STATUS: Mapping[type[Exception], HTTPStatus] = {
+    **problems.STATUS,
     UnansweredFilter: HTTPStatus.NOT_IMPLEMENTED,
-    NotFound: HTTPStatus.NOT_FOUND,
-    NoToken: HTTPStatus.UNAUTHORIZED,
-    RoleTooLow: HTTPStatus.FORBIDDEN,
     PageTooLarge: HTTPStatus.FORBIDDEN,
-    TooManyRequests: HTTPStatus.TOO_MANY_REQUESTS,
     UserError: HTTPStatus.BAD_REQUEST,
 }
 
@@ -44,7 +40,7 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class OptimadeRoute(APIRoute):
-    """A route whose errors are OPTIMADE's."""
+    """A route whose errors are OPTIMADE's, but for those of the server itself."""
 
     def get_route_handler(self) -> Handler:
         """The handler, which answers a user's mistake itself."""
@@ -53,8 +49,10 @@ class OptimadeRoute(APIRoute):
         async def handle(request: Request) -> Response:
             try:
                 return await answer(request)
-            except UserError as exc:
-                status = next(STATUS[kind] for kind in type(exc).__mro__ if kind in STATUS)
+            except SluiceError as exc:
+                status = next((STATUS[kind] for kind in type(exc).__mro__ if kind in STATUS), None)
+                if status is None:
+                    raise
                 return error(request, status, " ".join(str(exc).split()))
             except RequestValidationError as exc:
                 first = exc.errors()[0]

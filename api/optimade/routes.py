@@ -11,7 +11,8 @@ from api.optimade import info, listings, properties
 from api.optimade.entries import structure_entry
 from api.optimade.listings import Fields, Listing
 from api.optimade.responses import BASE, ROOT, OptimadeRoute, base_url, respond
-from api.service import Reading, Serving
+from api.service import PATIENCE, Reading, Serving
+from storage.deadlines import deadline
 from storage.entries import count_entries, read_entries, read_entry
 from storage.errors import NotFound
 from storage.queries import user_properties
@@ -42,7 +43,8 @@ def versions() -> PlainTextResponse:
 def structures(request: Request, listing: Listed, fields: Wanted, session: Reading) -> JSONResponse:
     """A page of structures."""
     after = None if listing.cursor is None else decoded(listing.cursor, listing.key())
-    page = read_entries(session, listing.query(), listing.size, after)
+    with deadline(session, PATIENCE):
+        page = read_entries(session, listing.query(), listing.size, after)
     cursor = page.next and encoded(page.next, listing.key())
     following = listings.next_url(request, base_url(request), cursor) if cursor else None
     return respond(

@@ -9,7 +9,7 @@ from api.crystal_texts import MEDIA_TYPES, CrystalFormat, crystal_text
 from api.cursors import decoded, encoded
 from api.parameters import Asked, CandidateId, FilterText, Paging
 from api.problems import problems
-from api.service import Reading
+from api.service import PATIENCE, Reading
 from api.views.candidates import (
     CandidateCard,
     CandidatePage,
@@ -28,7 +28,6 @@ from storage.profiles import read_profile
 from workers.crystals import Crystal
 
 router = APIRouter(prefix="/v1/candidates", tags=["candidates"])
-PATIENCE = 30.0  # seconds that a page may take
 TEXTS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The structure.",

@@ -13,7 +13,17 @@ from api.problems import problems
 from api.service import Serving
 from api.views.campaigns import moment
 from storage.engine import reading, transaction
-from storage.tokens import NewToken, Token, TokenRole, add_token, expiry, list_tokens, new_secret, revoke_token
+from storage.tokens import (
+    LONGEST_NAME,
+    NewToken,
+    Token,
+    TokenRole,
+    add_token,
+    expiry,
+    list_tokens,
+    new_secret,
+    revoke_token,
+)
 
 router = APIRouter(prefix="/v1/tokens", tags=["tokens"])
 
@@ -23,7 +33,7 @@ class TokenWanted(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "notebook", "role": "run"}]})
 
-    name: str = Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")
+    name: str = Field(min_length=1, max_length=LONGEST_NAME, pattern=r"^[^\x00-\x1f\x7f]+$")
     role: TokenRole = TokenRole.READ
     days: float | None = Field(default=None, gt=0, le=36_500, description="After which it expires; null: never.")
 

@@ -96,6 +96,8 @@ def test_it_is_exported_and_brought_along_under_another_name(sluice, trained: Pa
         ({"--name": "band_gap"}, ["'band_gap'", "built-in"]),
         ({"--name": "score"}, ["'score'", "built-in"]),
         ({"--name": "Hardness"}, ["'Hardness'", "small letters"]),
+        ({"--name": "lambda"}, ["'lambda'", "scores"]),
+        ({"--name": "space_group_it_number"}, ["built-in"]),
         ({"--name": "hardness_std"}, ["_std"]),
         ({"--name": "symmetry"}, ["'symmetry'", "shipped"]),
         ({"--name": "hardness"}, ["'hardness'", "--yes replaces it"]),

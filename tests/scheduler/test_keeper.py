@@ -53,6 +53,26 @@ def test_without_work_nothing_is_started(settings: Settings, engine: Engine) -> 
     assert not (settings.folder / PID_FILE).exists()
 
 
+def test_a_keeper_outlives_what_nobody_foresaw(
+    settings: Settings, engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    looks: list[int] = []
+    again = threading.Event()
+
+    def look(keeper: Keeper) -> list[int]:
+        looks.append(1)
+        if len(looks) == 1:
+            raise KeyError("strange")
+        again.set()
+        return []
+
+    monkeypatch.setattr("scheduler.keeper.RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(Keeper, "_running", look)
+    with keeping(settings, engine):
+        assert again.wait(60)
+    assert "strange" in caplog.text
+
+
 def test_a_campaign_of_other_weights_is_paused_until_they_are_back(
     settings: Settings, engine: Engine, tmp_path: Path
 ) -> None:

@@ -54,6 +54,18 @@ def test_no_password_is_shown_in_either_spelling(as_json: bool) -> None:
         assert not any(secret in text for secret in (PASSWORD, "pa ss/word", "brokerword"))
 
 
+def test_no_password_is_shown_for_its_quotes_or_for_a_shorter_one_inside_it() -> None:
+    own = {
+        "SLUICE_DATABASE_URL": 'postgresql://sluice:pa"ss@host/base',
+        "SLUICE_BROKER_URL": 'redis://:pa"ss"word@x:1/0',
+    }
+    lines = Lines(secrets_of(load_settings(own)), as_json=True)
+    for url in own.values():
+        text = lines.format(record("cannot connect: %s", url))
+        assert HIDDEN in text and "pa" not in text and "word" not in text
+        json.loads(text)
+
+
 @pytest.mark.parametrize(("name", "value"), [("SLUICE_LOG_FORMAT", "xml"), ("SLUICE_LOG_LEVEL", "loud")])
 def test_a_bad_setting_names_what_is_accepted(name: str, value: str) -> None:
     with pytest.raises(InvalidSetting, match=f"{name}='{value}': expected (text, json|warning, info)"):

@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.request import urlopen
@@ -11,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from scheduler.errors import InvalidSetting
 from scheduler.metrics import metrics, metrics_served
 from storage.campaigns import NewCampaign, create_campaign
 from storage.chunks import Cut, NewChunk, add_chunks
@@ -148,4 +150,13 @@ def test_they_are_read_anew_at_each_look(tmp_path: Path, free_tcp_port: int) -> 
         assert look()[("sluice_campaigns", ("running",))] == 1
     with pytest.raises(OSError):
         look()
+    engine.dispose()
+
+
+def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
+    engine = open_database(str(tmp_path / "x.db"))
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        place = f"127.0.0.1:{other.getsockname()[1]}"
+        with pytest.raises(InvalidSetting, match=f"{place}.*a free port"), metrics_served(engine, place):
+            pass
     engine.dispose()

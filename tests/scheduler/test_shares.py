@@ -8,6 +8,7 @@ from itertools import count
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scheduler.shares import MOST_SAVED
 from scheduler.tick import Limits, Queue, Watch, note_queued, observe, tick
 from storage.leader import Leader
 from storage.snapshots import CampaignView, ChunkView, Snapshot, StageView
@@ -25,6 +26,7 @@ class Yard:
         self.limits = {STAGE: replace(Limits(), in_flight=window)}
         self.priorities: dict[int, int] = {}
         self.paused: set[int] = set()
+        self.dry: set[int] = set()  # nothing of theirs waits
         self.active: list[ChunkView] = []
         self.waiting: dict[int, list[ChunkView]] = {}
         self.queued: list[int] = []  # the campaign of each chunk, in the order in which they were queued
@@ -47,7 +49,7 @@ class Yard:
         stage = Stage(campaign, STAGE, 0, 0, None, None, exhausted=True, closed=False)
         active = tuple(chunk for chunk in self.active if chunk.campaign_id == campaign)
         state = CampaignState.PAUSED if campaign in self.paused else CampaignState.RUNNING
-        view = StageView(stage, {}, 0, active, tuple(own))
+        view = StageView(stage, {}, 0, active, () if campaign in self.dry else tuple(own))
         return CampaignView(campaign, state, 0, {}, (view,), self.priorities[campaign])
 
     def round(self) -> None:
@@ -131,6 +133,26 @@ def test_what_was_paused_gets_no_credit_for_it(ended: list[int]) -> None:
         yard.round()
         yard.end(place)
     assert sorted(Counter(yard.queued[start:]).values()) == [5, 5]
+
+
+def test_a_trickle_saves_up_no_turns_for_itself_or_for_a_newcomer() -> None:
+    yard = Yard(window=2)
+    yard.enter(1, 10)
+    yard.enter(2, 10)
+    yard.round()
+    yard.dry = {2}  # its chunk goes on running, and nothing of it waits
+    for _ in range(200):
+        yard.end(next(place for place, chunk in enumerate(yard.active) if chunk.campaign_id == 1))
+        yard.round()
+    yard.dry = set()
+    yard.enter(3, 10)
+    start = len(yard.queued)
+    for place in range(90):
+        yard.round()
+        yard.end(place)
+    since = Counter(yard.queued[start:])
+    assert since[3] <= since[2] <= since[1] + 10 * MOST_SAVED + 2
+    assert since[1] >= 20
 
 
 def test_another_priority_acts_with_the_next_chunk() -> None:

@@ -115,3 +115,15 @@ def test_its_values_are_stored_filtered_by_and_asked_for(engine: Engine, tmp_pat
 def test_what_the_database_lacks_cannot_be_loaded(engine: Engine, tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="sha256"):
         StoredLoader(f"sqlite:///{tmp_path / 'test.db'}", "0" * 64)("hardness", "cpu")
+
+
+def test_a_node_that_has_the_weights_needs_no_database(engine: Engine, tmp_path: Path) -> None:
+    card = checkpoint(tmp_path / "made", 20.0)
+    with transaction(engine) as session:
+        store_checkpoint(session, tmp_path / "made")
+    loader = StoredLoader(f"sqlite:///{tmp_path / 'test.db'}", card.model_id)
+    assert isinstance(loader(card.name, "cpu"), LearnedModel)
+    engine.dispose()
+    (tmp_path / "test.db").unlink()
+    assert isinstance(loader(card.name, "cpu"), LearnedModel)
+    assert "sqlite" not in repr(loader)

@@ -442,3 +442,14 @@ def test_cancelled_campaign_settles_its_chunks() -> None:
     world.state = CampaignState.CANCELLED
     assert stepped(world, dispatcher, 1) == [Cancel(1)]
     assert stepped(world, dispatcher, 2) == []
+
+
+def test_chunks_that_wait_beyond_the_picture_are_counted_too() -> None:
+    stage = Stage(1, StageName.PREDICT, 0, 0, None, None, exhausted=False, closed=False)
+    head = ChunkView(1, 1, StageName.PREDICT, 0, 1, ChunkState.WAITING, 0, 0, 0, False, None, None, None)
+    limits = dict.fromkeys(StageName, replace(PATIENCE, ahead=5))
+    for waiting, expected in ((3, [Grow(1, StageName.PREDICT, 2)]), (5, []), (9, [])):
+        view = StageView(stage, {ChunkState.WAITING: waiting}, 0, (), (head,))
+        picture = Snapshot((CampaignView(1, CampaignState.RUNNING, 0, {}, (view,)),), (), Leader(0, "", 0))
+        moves = tick(0.0, picture, Watch(), limits)
+        assert [move for move in moves if isinstance(move, Grow)] == expected

@@ -207,6 +207,12 @@ def test_text_that_no_database_takes_is_refused(value: str) -> None:
         to_clause(Compare("formula", "=", value))
 
 
+@pytest.mark.parametrize("spelled", ["1" * 5000, "99999999999999999999", "01", "-1", ""])
+def test_a_text_that_is_no_id_is_no_candidate_s(yard, stock, spelled: str) -> None:
+    assert selected(yard, Compare("id", "=", spelled)) == set()
+    assert len(selected(yard, Compare("id", "!=", spelled))) == 10
+
+
 def test_values_are_bound_not_written_into_sql(yard, stock) -> None:
     evil = "'; DROP TABLE candidate; --"
     assert selected(yard, Compare("formula", "=", evil)) == set()

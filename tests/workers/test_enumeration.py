@@ -9,6 +9,7 @@ from workers.errors import InvalidEnumeration
 from workers.oxidation import oxidation_states
 
 SMALL = Enumeration(("Cs", "Pb", "Sn", "Cu"), ("I", "S"), (1, 2), (1,), max_amount=6, max_atoms=9)
+METALS = tuple(symbol for symbol, states in oxidation_states().items() if min(states) > 0)
 WHOLE = SMALL.slice(0, len(SMALL))
 
 
@@ -37,8 +38,7 @@ def test_any_slice_equals_that_part_of_the_whole(start: int, stop: int) -> None:
 
 
 def test_millions_of_compositions_can_be_addressed() -> None:
-    metals = tuple(s for s, states in oxidation_states().items() if min(states) > 0)[:40]
-    big = Enumeration(metals, ("O", "S", "Se", "Te"), (3,), (1,), max_amount=12, max_atoms=40)
+    big = Enumeration(METALS[:40], ("O", "S", "Se", "Te"), (3,), (1,), max_amount=12, max_atoms=40)
     assert len(big) > 1_000_000
     middle = big.slice(len(big) // 2, len(big) // 2 + 3)
     assert len(middle) == 3 and all(balanced(c.elements, c.amounts) for c in middle)
@@ -60,6 +60,8 @@ def test_order_of_the_elements_given_does_not_matter() -> None:
         ({"cation_counts": ()}, "cation_counts"),
         ({"anion_counts": (9,)}, "anion_counts"),
         ({"max_amount": 0}, "max_amount"),
+        ({"max_amount": 10**9}, "at most 256 is expected"),
+        ({"cations": METALS, "anions": ("O", "S", "Se"), "cation_counts": (4,), "anion_counts": (1, 2, 3)}, "sets of"),
     ],
 )
 def test_what_cannot_be_enumerated_is_named(fields: dict[str, tuple[str, ...]], named: str) -> None:

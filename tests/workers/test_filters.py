@@ -148,6 +148,8 @@ def test_a_text_may_hold_quotes_and_backslashes(text: str, said: str) -> None:
         (" OR ".join(["band_gap > 1"] * 501), "500 are accepted"),
         ('formula = "' + "x" * 60_000 + '"', "50,000 are accepted"),
         ('formula = "' + "\t" * 40_000, "not an OPTIMADE filter"),
+        ('"' + '\\"' * 20_000, "does not end"),
+        ('formula = "a\\', "does not end"),
         ("band_gap > 1 band_gap < 2", "AND or OR is missing"),
     ],
 )

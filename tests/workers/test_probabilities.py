@@ -130,6 +130,7 @@ def test_classes_are_zero_or_one() -> None:
         ("P(band_gap > 1 AND density > 2) > 0.5", ["band_gap > 1 AND"]),
         ("P((band_gap) > 1) > 0.5", ["parentheses"]),
         ("P(band_gap > 1 > 0.5", ["does not end"]),
+        (f"P(band_gap > 1.{'5' * 600}) > 0.5", ["P(band_gap > 1.555"]),
         ("P(band_gap > 1) >= 0.5 ANDD x", ["ANDD"[-2:]]),
     ],
 )
@@ -139,6 +140,11 @@ def test_a_mistake_is_one_line_with_an_example(text: str, words: list[str]) -> N
     message = str(raised.value)
     assert "\n" not in message and all(word in message for word in [text[:9], *words]), message
     assert "P(band_gap > 1) >= 0.5 is expected" in message or "from 0 to 1" in message
+
+
+def test_what_would_take_long_is_refused_at_once() -> None:
+    with pytest.raises(InvalidFilter, match="50,000 are accepted"):
+        parse_screen_filter(f"P({'1' * 60_000}x) > 0.5")
 
 
 def test_elsewhere_probabilities_are_said_to_be_for_screens() -> None:

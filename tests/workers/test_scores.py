@@ -42,6 +42,9 @@ def test_what_has_no_finite_value_ranks_last() -> None:
         ("band_gap if 1 else 2", "not accepted"),
         ("True", "not accepted"),
         ("-" * 100_000 + "1", "not an expression"),
+        ("-" * 2_000 + "band_gap", "at most 100 levels"),
+        ("9" * 400, "not accepted"),
+        ("1e999", "not accepted"),
     ],
 )
 def test_anything_else_is_refused_with_its_name(text: str, named: str) -> None:

@@ -81,7 +81,12 @@ def test_classes_are_known_by_their_names(
         ([(formula, 2.5) for formula, _ in rows(60)], False, ["'hardness' is 2.5", "60 compositions"]),
         ([(formula, "yes") for formula, _ in rows(60)], True, ["'hardness' is 'yes'"]),
         (rows(60), True, ["line 4", "third class '0.2857", "two classes"]),
-        ([(f, i < 4) for i, (f, _) in enumerate(rows(60))], True, ["4 compositions of class 'True'", "at least 10"]),
+        (
+            [(f, i < 4) for i, (f, _) in enumerate(rows(60))],
+            True,
+            ["4 of 60 compositions", "class 'True'", "at least 10"],
+        ),
+        ([(formula, "inf") for formula, _ in rows(60)], False, ["0 compositions", "60 rows", "inf is not finite"]),
         ([], False, ["no rows"]),
     ],
 )
@@ -91,6 +96,14 @@ def test_a_table_that_cannot_be_learned_is_refused(
     with pytest.raises(InvalidFile) as raised:
         read(write(tmp_path / "mine.csv", table), classification)
     assert all(word in str(raised.value) for word in ["mine.csv", *words]), raised.value
+
+
+def test_a_rare_class_of_a_large_table_must_be_in_each_part_that_is_held_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(user_table, "LARGE", 50)
+    with pytest.raises(InvalidFile, match="20 of 60 compositions are of class 'True'; at least 40"):
+        read(write(tmp_path / "mine.csv", [(f, i < 20) for i, (f, _) in enumerate(rows(60))]), True)
 
 
 @pytest.mark.parametrize("name", ["mine.csv", "mine.txt", "nowhere.csv"])

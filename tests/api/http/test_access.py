@@ -134,6 +134,16 @@ def test_the_command_line_makes_lists_and_revokes_tokens(sluice, tmp_path: Path)
     open_database(str(path)).dispose()
 
 
+def test_a_token_s_name_is_shown_as_it_is(sluice, tmp_path: Path) -> None:
+    path = tmp_path / "t.db"
+    for name in ("[/odd]", "[red]mine", ":smile:"):
+        assert sluice("token", "create", "--name", name, "--db", path).status == 0
+        assert name in sluice("token", "list", "--db", path).stdout
+    for name in ("", "a\x1b[31mb", "x" * 201):
+        done = sluice("token", "create", "--name", name, "--db", path)
+        assert done.status == 2 and "printable" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

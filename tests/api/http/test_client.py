@@ -7,7 +7,7 @@ import pytest
 from pymatgen.core import Structure
 
 from api.client import Client
-from api.errors import Declined, Unreachable
+from api.errors import Declined, InvalidRequest, Unreachable
 from storage.campaigns import move_campaign
 from storage.candidates import NewCandidate, record_candidates
 from storage.engine import transaction
@@ -60,6 +60,8 @@ def test_exports_are_files(reader, tmp_path: Path) -> None:
         assert list(frame.formula) == ["GaAs", "CdTe", "BaTe", "Fe0.62C0.38"]
     with pytest.raises(Declined, match="422"):
         reader.export(tmp_path / "all.xlsx")
+    with pytest.raises(InvalidRequest, match="parquet is expected"):
+        reader.export(tmp_path / "all")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["all.csv", "all.parquet"]
 
 

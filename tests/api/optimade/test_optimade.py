@@ -23,8 +23,9 @@ from pymatgen.core import Structure
 from pymatgen.ext.optimade import OptimadeRester
 from sqlalchemy import Engine
 
-from api.optimade.routes import router
+from api.optimade import routes
 from api.service import Access, make_service
+from storage import deadlines, entries
 from storage.campaigns import NewCampaign, create_campaign, move_campaign
 from storage.candidates import NewCandidate, record_candidates
 from storage.chunks import Cut, NewChunk, add_chunks
@@ -77,7 +78,7 @@ def candidate(formula: str) -> NewCandidate:
 def site(engine: Engine) -> Iterator[str]:
     app = FastAPI()
     app.state.service = make_service(engine, Access())
-    app.include_router(router)
+    app.include_router(routes.router)
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=1))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
@@ -186,6 +187,7 @@ def test_what_belongs_to_another_database_is_unknown_here(site: str) -> None:
         ("structures", {"nonsense": 1}, 400, "no such parameter"),
         ("structures/999", {}, 404, "999"),
         ("structures/a/b", {}, 404, "a/b"),
+        (f"structures/{'1' * 5000}", {}, 404, "not found"),
         ("references", {"filter": "crazyfield = 2"}, 400, "crazyfield"),
         ("references/1", {}, 404, "there are none"),
     ],
@@ -195,6 +197,20 @@ def test_a_mistake_is_answered_in_one_line(site: str, path: str, asked: dict[str
     (error,) = answer["errors"]
     assert hint in error["detail"] and "\n" not in error["detail"] and error["status"] == str(status)
     assert answer["meta"]["api_version"].startswith("1.")
+
+
+def test_a_page_that_takes_too_long_is_given_up(site: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deadlines, "STEPS", 1)
+    monkeypatch.setattr(routes, "PATIENCE", 0.0)
+    (error,) = ask(site, "structures", 503, filter="nsites > 1")["errors"]
+    assert "given up" in error["detail"]
+
+
+def test_a_count_that_takes_too_long_is_left_out(site: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deadlines, "STEPS", 1)
+    monkeypatch.setattr(entries, "PATIENCE", 0.0)
+    answer = ask(site, "structures", page_limit=4)
+    assert len(answer["data"]) == 4 and answer["meta"]["data_returned"] is None
 
 
 def test_there_are_no_references(site: str) -> None:

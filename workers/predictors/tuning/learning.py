@@ -18,7 +18,7 @@ from workers.predictors.tuning.specialist import Recipe, loss_of, read_out, tune
 TABLES = Recipe(rows=2_400_000, copies=2)  # for any table that people bring
 LARGE = 20_000  # rows from which one part alone is held out, and no forest is grown: the network needs no help there
 _PARTS = {8_000: 5, LARGE: 3}  # by the most rows: parts, all of which are held out in turn
-_PARTS_OF_LARGE = 20
+PARTS_OF_LARGE = 20
 _WEIGHTS = np.linspace(0.0, 1.0, 21)
 
 
@@ -32,7 +32,7 @@ def learn(start: Start, sheet: Sheet, recipe: Recipe, seed: int, on_part: OnPart
     scaled = Sheet(sheet.numbers, sheet.shares, sheet.names, transform.forward(sheet.targets), sheet.classification)
     learner = Learner(start, transform, sheet.classification)
     large = len(sheet) > LARGE
-    parts = next((found for rows, found in _PARTS.items() if len(sheet) <= rows), _PARTS_OF_LARGE)
+    parts = next((found for rows, found in _PARTS.items() if len(sheet) <= rows), PARTS_OF_LARGE)
     folds = inner_folds(sheet, parts, seed)
     inputs = describe(start, sheet) if start.trees and not large else None
     told: list[tuple[np.ndarray, ...]] = []

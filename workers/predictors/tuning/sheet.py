@@ -89,7 +89,8 @@ def join(sheets: Sequence[Sheet]) -> Sheet:
 
 def _grouped(values: np.ndarray, groups: np.ndarray, count: int) -> list[np.ndarray]:
     order = np.argsort(groups, kind="stable")
-    return np.split(values[order], np.cumsum(np.bincount(groups, minlength=count))[:-1])
+    parts = np.split(values[order], np.cumsum(np.bincount(groups, minlength=count))[:-1])
+    return parts[:count]  # of no groups, split makes one
 
 
 def inner_folds(sheet: Sheet, folds: int, seed: int) -> np.ndarray:

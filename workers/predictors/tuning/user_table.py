@@ -13,10 +13,12 @@ from workers.errors import InvalidFile, InvalidFormula
 from workers.formula_files import Cells, read_columns
 from workers.predictors.table import LONGEST
 from workers.predictors.tokens import Tokenizer
+from workers.predictors.tuning.learning import LARGE, PARTS_OF_LARGE
 from workers.predictors.tuning.sheet import Sheet, count_repeats, join, merge, read_sheet
 
 LEAST = 50  # compositions; with fewer, what is held out could not say how good a predictor is
 LEAST_OF_CLASS = 10
+LEAST_OF_CLASS_IN_LARGE = 2 * PARTS_OF_LARGE  # two in each part, so that what is held out has both classes
 BLOCK = 8192  # rows
 TOLD = 5  # bad lines that are told one by one
 _SHOWN = 60  # characters of a cell in a message
@@ -128,15 +130,17 @@ def _ordered(known: dict[str, int], sheet: Sheet) -> tuple[tuple[str, ...], Shee
 def _check(table: UserTable) -> None:
     """Raise InvalidFile where the rows are too few or too much alike."""
     targets, target = table.sheet.targets, table.asked.target
+    enough = LEAST_OF_CLASS if len(targets) <= LARGE else LEAST_OF_CLASS_IN_LARGE
     problem = ""
     if len(targets) < LEAST:
         problem = f"{len(targets)} compositions with a {target}; at least {LEAST} are expected"
     elif np.ptp(targets) == 0:
         value = repr(table.classes[0]) if table.classes else f"{targets[0]:g}"
         problem = f"column {target!r} is {value} for all {len(targets)} compositions; there is nothing to learn"
-    elif table.classes and (least := int(min(targets.sum(), (1 - targets).sum()))) < LEAST_OF_CLASS:
+    elif table.classes and (least := int(min(targets.sum(), (1 - targets).sum()))) < enough:
         rare = table.classes[int(targets.sum() == least)]
-        problem = f"{least} compositions of class {rare!r}; at least {LEAST_OF_CLASS} of each class are expected"
+        among = f"{least} of {len(targets):,} compositions are of class {rare!r}"
+        problem = f"{among}; at least {enough} of each class are expected"
     if problem:
         bad = f" ({table.bad} rows could not be read, the first is {table.bad_lines[0]})" if table.bad else ""
         raise InvalidFile(table.asked.path, problem + bad)
