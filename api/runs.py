@@ -1,6 +1,5 @@
 """Running a campaign to its end before people's eyes."""
 
-import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -37,24 +36,10 @@ def interruptible(settings: Settings, campaign_id: int) -> Iterator[None]:
         sys.exit(INTERRUPTED)
 
 
-@contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Let Ctrl-C wait: a library that is being imported may take it for its own failure and go on."""
-    asked: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, frame: asked.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if asked:
-        raise KeyboardInterrupt
-
-
 def run_to_end(settings: Settings, engine: Engine, campaign: Campaign, as_json: bool) -> None:
     """Run a campaign until it runs no more and write what it found; raises CampaignFailed, MachineFailed."""
     # The scheduler's run brings Ray and Celery, which no other command needs.
-    with uninterrupted():
-        run_campaign = load("scheduler.runs:run_campaign")
+    run_campaign = load("scheduler.runs:run_campaign")
     with watching(sys.stderr) as display:
         ended: Campaign = run_campaign(settings, engine, campaign.id, shown_by(display, engine, campaign))
     write_results(settings, engine, campaign.id, as_json)

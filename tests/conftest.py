@@ -1,7 +1,8 @@
-"""A PostgreSQL and a Redis server of the tests' own, where their programs are installed."""
+"""A PostgreSQL and a Redis server of the tests' own, where their programs are installed; and Ctrl-C that is heard."""
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -17,6 +18,11 @@ from sqlalchemy import create_engine, make_url, text
 SERVER_URL = "SLUICE_TEST_POSTGRES_URL"
 # A server whose data may be lost: what is tested is SQL, not the disk.
 OPTIONS = "-c listen_addresses='' -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c shared_buffers=32MB"
+
+
+def pytest_configure() -> None:
+    """Let what tests start hear Ctrl-C, though a shell has those in the background ignore it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
