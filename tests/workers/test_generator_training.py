@@ -368,6 +368,16 @@ def test_going_on_needs_more_time_and_uses_it(work: Path, tmp_path: Path, clock:
     assert after["seconds"] == 2 * before["seconds"]
 
 
+def test_a_run_that_had_no_time_goes_on_as_one_that_begins(
+    work: Path, tmp_path: Path, clock: Callable[..., None]
+) -> None:
+    folder = copy_of(work, tmp_path)
+    training.train(folder, "cpu", minutes=0.0, resume=False, seed=0)
+    clock()
+    training.train(folder, "cpu", minutes=0.1, resume=True, seed=0)
+    assert json.loads((folder / "run.json").read_text())["step"] == 6
+
+
 def test_the_checkpoint_loads_and_generates(work: Path, tmp_path: Path, clock: Callable[..., None]) -> None:
     folder = copy_of(work, tmp_path)
     training.train(folder, "cpu", minutes=0.1, resume=False, seed=4)

@@ -105,7 +105,9 @@ class Run(Generic[Model]):
         saved = {name: array.shape for name, array in arrays.items() if name.startswith("model.")}
         if saved != {f"model.{name}": p.shape for name, p in self.model.named_parameters()}:
             raise UserError(f"--resume: {self.work} holds a run of a model of another size")
-        if not all(f"{key}.{name}" in arrays for name, _, moments in self._states() for key in moments):
+        missing = [f"{key}.{name}" for name, _, moments in self._states() for key in moments]
+        missing = [name for name in missing if name not in arrays]
+        if state["step"] and missing:
             raise UserError(f"--resume: {self.work} holds a run of an older optimiser, which cannot go on")
         self.progress = Progress(**{field.name: state[field.name] for field in fields(Progress) if field.name in state})
         with torch.no_grad():
@@ -113,7 +115,7 @@ class Run(Generic[Model]):
                 p.copy_(arrays[f"model.{name}"])
                 self.average[name].copy_(arrays[f"average.{name}"])
         for name, moving, moments in self._states():
-            moving |= {key: arrays[f"{key}.{name}"].clone() for key in moments}
+            moving |= {key: arrays[f"{key}.{name}"].clone() for key in moments if not missing}
         if "random" in arrays:  # not every older run kept it
             torch.set_rng_state(arrays["random"].cpu())
 

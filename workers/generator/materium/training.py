@@ -46,7 +46,7 @@ def train(work: Path, device: str, minutes: float, resume: bool, seed: int, **ch
     """Train for this much time and leave the run and its averaged weights in the work folder.
 
     On a CPU its own time counts, so that other work beside it does not shorten the training.
-    Raises ValueError where a run is resumed as another one than it was.
+    Raises UserError where a run is resumed as another one than it was.
     """
     torch.set_num_threads(1)
     torch.manual_seed(seed)
