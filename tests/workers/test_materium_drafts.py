@@ -9,14 +9,15 @@ import pytest
 import torch
 
 from workers.cards import Card
+from workers.generator.corpus import covalent_radii
 from workers.generator.materium.clearance import Clearance, guessed, reaches
-from workers.generator.materium.dataset import covalent_radii, species_table
+from workers.generator.materium.dataset import species_table
 from workers.generator.materium.draft import Book, Draft, Plan, number_values
 from workers.generator.materium.generator import MateriumGenerator
 from workers.generator.materium.network import MateriumModel, NetworkConfig
 from workers.generator.materium.owed import FIRST, Owed, SpeciesTable, Wish, can_be_neutral
 from workers.generator.materium.owed import species_table as as_table
-from workers.generator.materium.tokens import COORDINATES, Column, Role, own_vocabulary
+from workers.generator.materium.tokens import COORDINATES, ELEMENTS, Column, Role, own_vocabulary
 from workers.generator.requests import CrystalRequest
 from workers.generator.sampler import DeadEnd
 
@@ -93,7 +94,7 @@ def test_an_open_formula_keeps_to_the_order_and_the_most_atoms() -> None:
 
 @cache
 def book() -> Book:
-    return Book(VOCABULARY, table(), covalent_radii().astype(np.float64), number_values(VOCABULARY), True)
+    return Book(VOCABULARY, table(), covalent_radii(ELEMENTS).astype(np.float64), number_values(VOCABULARY), True)
 
 
 def draft(plan: Plan) -> Draft:
@@ -205,7 +206,7 @@ def untrained() -> MateriumGenerator:
     weights = {k: p.detach().numpy() for k, p in MateriumModel(config, VOCABULARY).named_parameters()}
     layout = {"order": "high", "most_atoms": 8}
     card = Card("untrained", "materium-generator", "", {"network": asdict(config), "layout": layout}, tile=16)
-    return MateriumGenerator(card, {**weights, "species": species_table(), "radii": covalent_radii()})
+    return MateriumGenerator(card, {**weights, "species": species_table(), "radii": covalent_radii(ELEMENTS)})
 
 
 def test_without_a_formula_the_model_chooses_one() -> None:

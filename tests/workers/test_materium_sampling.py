@@ -12,10 +12,11 @@ from workers.cards import Card
 from workers.compositions import parse_formula
 from workers.crystals import flaw
 from workers.errors import CheckpointError
-from workers.generator.materium.dataset import covalent_radii, species_table
+from workers.generator.corpus import covalent_radii
+from workers.generator.materium.dataset import species_table
 from workers.generator.materium.generator import Arrays, MateriumGenerator
 from workers.generator.materium.network import MateriumModel, NetworkConfig
-from workers.generator.materium.tokens import ANGLE, COORDINATE, LENGTH, ORDERS, Grid, own_vocabulary
+from workers.generator.materium.tokens import ANGLE, COORDINATE, ELEMENTS, LENGTH, ORDERS, Grid, own_vocabulary
 from workers.generator.requests import CrystalRequest
 from workers.generator.sampler import Draw, Sample, _choose
 from workers.generator.units import count_units
@@ -29,7 +30,7 @@ def arrays() -> Arrays:
     model = MateriumModel(SMALL, own_vocabulary(species_table()))
     weights = {name: parameter.detach().numpy() for name, parameter in model.named_parameters()}
     units = count_units([[1, 1], [2, 2], [1, 1, 3], [2, 4]])
-    return {**weights, "species": species_table(), "radii": covalent_radii(), **units}
+    return {**weights, "species": species_table(), "radii": covalent_radii(ELEMENTS), **units}
 
 
 @cache

@@ -1,6 +1,6 @@
 """What a crystal is asked for, and what comes back."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from pymatgen.core import Element
@@ -54,7 +54,12 @@ class Refusal:
 
     def answer(self) -> Generated:
         """What comes back."""
-        return Generated(None, -float("inf"), self.reason, refused=True)
+        return replace(unmade(self.reason), refused=True)
+
+
+def unmade(reason: str) -> Generated:
+    """No crystal, and why."""
+    return Generated(None, -float("inf"), reason)
 
 
 def improper(request: CrystalRequest) -> Refusal | None:

@@ -1,8 +1,7 @@
 """MP-20 as CIF text."""
 
 import re
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from pymatgen.core import Element
 
 from workers.crystals import from_arrays
 from workers.errors import CrystalError
+from workers.generator.corpus import encoded_all
 from workers.generator.crystallm.cells import count_cells
 from workers.generator.crystallm.cif import write
 from workers.generator.crystallm.parsing import read
@@ -63,8 +63,7 @@ def encoded(item: Item) -> Encoded | None:
 def prepare(data: Path, work: Path, processes: int = 2) -> None:
     """Write MP-20's train split as text, and some of val; raises FileNotFoundError where the table is missing."""
     items = _items(data)
-    with ProcessPoolExecutor(processes) as pool:
-        found = [text for text in _watched(pool.map(encoded, items, chunksize=64), len(items)) if text is not None]
+    found = [text for text in encoded_all(encoded, items, processes) if text is not None]
     tokens = np.concatenate([text.tokens for text in found])
     starts = np.cumsum([0, *(len(text.tokens) for text in found)])
     part = np.array([PARTS.index(text.part) for text in found], dtype=np.int8)
@@ -80,10 +79,3 @@ def _items(data: Path) -> list[Item]:
     watched = [held_out[i] for i in np.random.default_rng(0).permutation(len(held_out))[:WATCHED]]
     chosen = [row for row in known if row["split"] == "train"] + watched
     return [Item(row["split"], row["lattice"], row["species"], row["frac_coords"]) for row in chosen]
-
-
-def _watched(texts: Iterator[Encoded | None], count: int) -> Iterator[Encoded | None]:
-    for done, text in enumerate(texts):
-        if done % 5000 == 0:
-            print(f"{done} of {count} structures", flush=True)
-        yield text

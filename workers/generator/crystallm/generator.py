@@ -11,8 +11,9 @@ import torch
 from pymatgen.core import Element
 
 from workers.cards import Card
-from workers.crystals import Crystal, flaw
+from workers.crystals import Crystal
 from workers.errors import CheckpointError, CrystalError
+from workers.generator.answers import answer
 from workers.generator.crystallm.cells import CellCounts, Content
 from workers.generator.crystallm.draft import CifDraft, Plan, opening
 from workers.generator.crystallm.network import CrystaLLM, CrystaLLMConfig
@@ -20,17 +21,15 @@ from workers.generator.crystallm.parsing import read
 from workers.generator.crystallm.tokens import MARK, elements, numbers
 from workers.generator.requests import CrystalRequest, Generated, Refusal, asked_formula
 from workers.generator.sampler import Draw, Sample, Sampler, stream_of
-from workers.generator.symmetry.placement import holds
 from workers.generator.symmetry.vocabulary import MAX_ATOMS
+from workers.generator.units import fitting_units
 from workers.spacegroups import centring, symbol
 
-NOTHING = -float("inf")
 CELL_STREAM = 1 << 32  # attempt number whose stream chooses the cell's content
 CENTRINGS = (1, 2, 3, 4)
 LENGTHS = (320, 640, 1280, 2560)  # tokens after the prompt; what is cut at one is written again at the next
 
 Arrays = Mapping[str, npt.NDArray[np.generic]]
-Formula = list[tuple[str, int]]
 
 
 class CrystaLLMGenerator:
@@ -68,12 +67,12 @@ class CrystaLLMGenerator:
         unknown = [element for element, _ in formula if element not in elements()]
         if unknown:
             return Refusal(f"CrystaLLM has no word for {' and '.join(unknown)}; it knows {len(elements())} elements")
-        fitting = _fitting(request, formula)
-        if not fitting:
-            where = f"space group {request.space_group}" if request.space_group else f"{request.max_atoms} atoms"
-            return Refusal(f"no {request.units or 'number of'} formula units of {request.formula} fit into {where}")
+        amounts = [count for _, count in formula]
+        fitting = _fitting(request, amounts)
+        if isinstance(fitting, Refusal):
+            return fitting
         draw = stream_of(request.seed, CELL_STREAM).random()
-        units, cells = self.cells.choose([count for _, count in formula], fitting, request.temperature, draw)
+        units, cells = self.cells.choose(amounts, fitting, request.temperature, draw)
         counts = {name: count * units * cells for name, count in formula}
         if len(opening(counts)) >= self.context:
             return Refusal(f"the elements of {request.formula} take more than the {self.context} tokens that are read")
@@ -97,35 +96,27 @@ def _refused(request: CrystalRequest) -> str | None:
     return None
 
 
-def _fitting(request: CrystalRequest, formula: Formula) -> list[Content]:
+def _fitting(request: CrystalRequest, amounts: Sequence[int]) -> list[Content] | Refusal:
     """Formula units in the primitive cell and its copies in the conventional one that fit what is asked for."""
+    found = fitting_units(request, amounts, MAX_ATOMS)
+    if isinstance(found, Refusal):
+        return found
     group = request.space_group
-    atoms = sum(count for _, count in formula)
-    most = min(request.max_atoms, MAX_ATOMS) // atoms
-    wanted = [request.units] if request.units else list(range(1, most + 1))
-    if group is None:
-        return [(n, cells) for n in wanted if n * atoms <= MAX_ATOMS for cells in CENTRINGS]
-    held = [n for n in wanted if n * atoms <= MAX_ATOMS and holds(group, tuple(n * count for _, count in formula))]
-    return [(n, len(centring(group))) for n in held]
+    return [(n, cells) for n in found for cells in (CENTRINGS if group is None else (len(centring(group)),))]
 
 
 def _answer(sample: Sample, plan: Plan) -> Generated:
-    if sample.flaw is not None:
-        return Generated(None, NOTHING, sample.flaw)
-    draft = cast(CifDraft, sample.draft)
-    try:
-        crystal = read(draft.text)
-    except CrystalError as exc:
-        return Generated(None, NOTHING, str(exc))
-    if found := _other_content(crystal, plan) or flaw(crystal):
-        return Generated(None, NOTHING, found)
-    return Generated(crystal, sample.log_likelihood, None, sample.log_mass)
+    return answer(sample, lambda: _crystal(cast(CifDraft, sample.draft).text, plan))
 
 
-def _other_content(crystal: Crystal, plan: Plan) -> str | None:
+def _crystal(text: str, plan: Plan) -> Crystal:
+    """The crystal of a text; raises CrystalError where it cannot be read or holds other atoms than were asked for."""
+    crystal = read(text)
     found = {name: crystal.species.count(name) for name in crystal.species}
     wanted = {name: count // plan.centring for name, count in plan.counts.items()}
-    return None if found == wanted else f"a primitive cell of {found} where {wanted} was asked for"
+    if found != wanted:
+        raise CrystalError(f"a primitive cell of {found} where {wanted} was asked for")
+    return crystal
 
 
 def _network(card: Card, arrays: Arrays) -> CrystaLLM:

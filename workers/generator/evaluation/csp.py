@@ -14,6 +14,7 @@ from workers.generator.evaluation.benchmarks import held_out, train_formulas
 from workers.generator.evaluation.desk import Desk, Json
 from workers.generator.evaluation.matching import RULE, Distance, charged_distance, closest, matched, mean_distance
 from workers.generator.evaluation.outcomes import Outcome, outcomes
+from workers.generator.evaluation.shares import percent
 from workers.generator.evaluation.soundness import is_sound, smact_states
 from workers.generator.evaluation.trials import Exam, answered, from_json, questions
 from workers.generator.evaluation.weighing import choice_of, weights
@@ -46,11 +47,11 @@ def summary(found: Sequence[Outcome]) -> Json:
     valid = [sum(_is_valid(sample) for sample in outcome.samples) for outcome in found]
     each = [matched(outcome.distances) for outcome in found]
     return {
-        "valid": _percent(sum(valid) / sum(len(outcome.samples) for outcome in found)),
+        "valid": percent(sum(valid) / sum(len(outcome.samples) for outcome in found)),
         "structures": round(float(np.mean([len(outcome.groups) for outcome in found])), 2),
         **_hits([outcome.distances for outcome in found]),
-        "match_each": _percent(float(np.mean(each))),
-        "same_space_group": _percent(sum(map(_same_space_group, found)) / len(found)),
+        "match_each": percent(float(np.mean(each))),
+        "same_space_group": percent(sum(map(_same_space_group, found)) / len(found)),
         **_polymorphs("at_1", [[o.distances[0], *(other[0] for other in o.others)] for o in found]),
         **_polymorphs("within_k", [[*o.distances, *(x for other in o.others for x in other)] for o in found]),
         "ranked": {by: _ranked(found, by) for by in RANKINGS if by not in ENERGETIC or found[0].energies is not None},
@@ -67,23 +68,23 @@ def strict(found: Sequence[Outcome], data: Path) -> Json:
         return figures
     sound = [is_sound(outcome.target.crystal.species, states) for outcome in found]
     rows = [o.distances if passes else [None] for o, passes in zip(found, sound, strict=True)]
-    return figures | {"smact_valid_only": {"sound": _percent(sum(sound) / len(sound)), **_hits(rows)}}
+    return figures | {"smact_valid_only": {"sound": percent(sum(sound) / len(sound)), **_hits(rows)}}
 
 
 def _hits(rows: Sequence[Sequence[Distance]]) -> Json:
     """What the distances of each target's samples come to, for the first sample and for the closest of all."""
     first, best = [row[0] for row in rows], [closest(row) for row in rows]
     return {
-        "match_at_1": _percent(matched(first)),
+        "match_at_1": percent(matched(first)),
         "rms_at_1": _rounded(mean_distance(first)),
-        "match_within_k": _percent(matched(best)),
+        "match_within_k": percent(matched(best)),
         "rms_within_k": _rounded(mean_distance(best)),
     }
 
 
 def _polymorphs(name: str, pools: Sequence[Sequence[Distance]]) -> Json:
     best = [closest(pool) for pool in pools]
-    return {f"metre_{name}": _percent(matched(best)), f"crmse_{name}": _rounded(charged_distance(best))}
+    return {f"metre_{name}": percent(matched(best)), f"crmse_{name}": _rounded(charged_distance(best))}
 
 
 def _ranked(found: Sequence[Outcome], by: str) -> Json:
@@ -92,7 +93,7 @@ def _ranked(found: Sequence[Outcome], by: str) -> Json:
         ranked = order(outcome.samples, outcome.energies, by, outcome.groups)
         top.append(outcome.distances[ranked[0]])
         few.append(closest(outcome.distances[i] for i in ranked[:FEW]))
-    shares = {"top_1": _percent(matched(top)), f"top_{FEW}": _percent(matched(few))}
+    shares = {"top_1": percent(matched(top)), f"top_{FEW}": percent(matched(few))}
     return {**shares, "rms_top_1": _rounded(mean_distance(top))}
 
 
@@ -113,10 +114,6 @@ def _is_valid(sample: Generated) -> bool:
 def _same_space_group(outcome: Outcome) -> bool:
     crystal = outcome.samples[0].crystal
     return crystal is not None and space_group(crystal) == space_group(outcome.target.crystal)
-
-
-def _percent(share: float) -> float:
-    return round(100 * share, 1)
 
 
 def _rounded(value: Distance) -> Distance:

@@ -11,6 +11,7 @@ from workers.generator.evaluation.benchmarks import known
 from workers.generator.evaluation.desk import Desk, Json, spread
 from workers.generator.evaluation.matching import is_known
 from workers.generator.evaluation.relaxed import relax, relaxation
+from workers.generator.evaluation.shares import percent
 from workers.generator.evaluation.trials import answered, from_json
 from workers.generator.generators import Generator
 from workers.generator.requests import CrystalRequest
@@ -51,10 +52,10 @@ def denovo(generator: Generator, data: Path, asked: Proposals, desk: Desk, devic
     return {
         "model": generator.card.name,
         **header,
-        "valid": _percent(len(valid), asked.samples),
-        "unique": _percent(len(unique), asked.samples),
-        "new_to_mp20_train": _percent(sum(row[0] for row in new), asked.samples),
-        "new_to_all_known": _percent(sum(row[1] for row in new), asked.samples),
+        "valid": percent(len(valid), asked.samples),
+        "unique": percent(len(unique), asked.samples),
+        "new_to_mp20_train": percent(sum(row[0] for row in new), asked.samples),
+        "new_to_all_known": percent(sum(row[1] for row in new), asked.samples),
         "relaxation": {**bounds, **relaxation(rows)},
         "crystals_per_second": round(asked.samples / seconds, 1) if seconds else None,
     }
@@ -98,7 +99,3 @@ def _found(crystals: Sequence[Crystal], data: Path, processes: int) -> Iterator[
 
 def _relaxed(jobs: Sequence[tuple[str, Crystal, int, float]], processes: int) -> Iterator[Json]:
     return spread(relax, jobs, processes)
-
-
-def _percent(part: int, whole: int) -> float:
-    return round(100 * part / whole, 1)

@@ -6,6 +6,7 @@ import numpy as np
 
 from workers.crystals import Crystal, matrix
 from workers.generator.evaluation.desk import Json
+from workers.generator.evaluation.shares import percent
 from workers.generator.generators import judge
 from workers.properties import structure_name
 
@@ -52,12 +53,12 @@ def relaxation(rows: Sequence[Json]) -> Json:
     return {
         "n": len(measured),
         "failed": len(rows) - len(measured),
-        "converged": _percent(sum(row["converged"] for row in measured), len(measured)),
+        "converged": percent(sum(row["converged"] for row in measured), len(measured)),
         "energy_drop": _middle([row["before"] - row["after"] for row in measured]),
         "rmsd": _middle([row["moved"] for row in measured]),
         "volume_ratio": _middle([row["swollen"] for row in measured]),
         "predicted_e_above_hull": _middle(above),
-        "predicted_metastable": _percent(sum(energy <= METASTABLE for energy in above), len(measured)),
+        "predicted_metastable": percent(sum(energy <= METASTABLE for energy in above), len(measured)),
     }
 
 
@@ -65,7 +66,3 @@ def _middle(values: Sequence[float]) -> Json:
     if not values:
         return {"mean": None, "median": None}
     return {"mean": round(float(np.mean(values)), 4), "median": round(float(np.median(values)), 4)}
-
-
-def _percent(part: int, whole: int) -> float:
-    return round(100 * part / whole, 1)

@@ -9,6 +9,7 @@ import numpy as np
 from workers.crystals import Crystal, flaw, space_group
 from workers.generator.evaluation.benchmarks import LARGEST, Target, held_out
 from workers.generator.evaluation.desk import Desk, Json, spread
+from workers.generator.evaluation.shares import percent
 from workers.generator.evaluation.trials import answered, from_json
 from workers.generator.generators import Generator, judge
 from workers.generator.requests import CrystalRequest
@@ -110,7 +111,11 @@ def exactness(targets: Sequence[Target], crystals: Sequence[Crystal | None]) -> 
     pairs = list(zip(targets, crystals, strict=True))
     formula = [c is not None and sorted(c.species) == sorted(t.crystal.species) for t, c in pairs]
     group = [c is not None and space_group(c) == space_group(t.crystal) for t, c in pairs]
-    return {"n": len(pairs), "formula": _percent(formula), "space_group": _percent(group)}
+    return {
+        "n": len(pairs),
+        "formula": percent(sum(formula), len(pairs)),
+        "space_group": percent(sum(group), len(pairs)),
+    }
 
 
 def _compared(
@@ -149,7 +154,3 @@ def _gap(task: tuple[str, int, Crystal]) -> float | None:
     relaxed = model.relax([crystal], steps, FMAX)[0].crystal if steps else crystal
     found = model.predict([relaxed])[0].get(structure_name("band_gap"))
     return None if found is None else max(round(found[0], 5), 0.0)
-
-
-def _percent(hits: Sequence[bool]) -> float:
-    return round(100 * sum(hits) / len(hits), 1)

@@ -8,7 +8,7 @@ from workers.crystals import Crystal, rounded
 from workers.generator.evaluation.benchmarks import LARGEST, Target
 from workers.generator.evaluation.desk import Json
 from workers.generator.generators import Generator
-from workers.generator.requests import CrystalRequest, Generated
+from workers.generator.requests import CrystalRequest, Generated, unmade
 from workers.seeds import derive_seed
 
 TOGETHER = 8192  # samples asked for in one call, so that a run that is cut short loses little
@@ -74,7 +74,7 @@ def to_json(answer: Generated) -> Json:
 def from_json(data: Json) -> Generated:
     """The answer that `to_json` wrote."""
     if "crystal" not in data:
-        return Generated(None, -float("inf"), data["flaw"])
+        return unmade(data["flaw"])
     likelihood, mass = (_number(data[name]) for name in ("log_likelihood", "log_mass"))
     return Generated(Crystal.from_dict(data["crystal"]), likelihood, None, mass)
 

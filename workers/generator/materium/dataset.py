@@ -1,18 +1,17 @@
 """Published structures as atoms on a grid, kept in one file of arrays that training reads."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import ase.data
 import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 from pymatgen.core import Element, Lattice
 
 from workers.generator.conditions import CONDITIONS, scaled
+from workers.generator.corpus import covalent_radii, encoded_all
 from workers.generator.materium.canonical import canonical
 from workers.generator.materium.tables import PARTS, Crystals, save
 from workers.generator.materium.tokens import ANGLE, ELEMENTS, HEAVIEST, LENGTH
@@ -79,27 +78,13 @@ def species_table() -> npt.NDArray[np.int8]:
     return np.array(rows, dtype=np.int8)
 
 
-def covalent_radii() -> npt.NDArray[np.float32]:
-    """Covalent radii in Å by atomic number (Cordero et al., Dalton Trans. 2008, as in ase)."""
-    return np.asarray(ase.data.covalent_radii[:ELEMENTS], dtype=np.float32)
-
-
 def prepare(data: Path, work: Path, processes: int = 2) -> None:
     """Encode the training and validation structures of MP-20; raises FileNotFoundError where the table is missing."""
     items = pq.read_table(data / "mp20.parquet", columns=READ).to_pylist()
     items = [item for item in items if item["split"] in PARTS and item["frac_coords"] is not None]
-    with ProcessPoolExecutor(processes) as pool:
-        found = list(_watched(pool.map(encoded, items, chunksize=128), len(items)))
-    crystals = joined(found)
+    crystals = joined(encoded_all(encoded, items, processes))
     save(work, crystals)
     print(f"{len(crystals)} structures, {np.bincount(crystals.part).tolist()} by part {PARTS}")
-
-
-def _watched(tables: Iterable[Encoded], count: int) -> Iterator[Encoded]:
-    for done, table in enumerate(tables):
-        if done % 5000 == 0:
-            print(f"{done} of {count} structures", flush=True)
-        yield table
 
 
 def joined(found: list[Encoded]) -> Crystals:
@@ -113,5 +98,5 @@ def joined(found: list[Encoded]) -> Crystals:
         wanted=np.array([x.wanted for x in found], dtype=np.float32),
         part=np.array([x.part for x in found], dtype=np.int8),
         species=species_table(),
-        radii=covalent_radii(),
+        radii=covalent_radii(ELEMENTS),
     )

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import torch
 
 from workers.cards import Card
-from workers.crystals import flaw
 from workers.errors import CheckpointError
+from workers.generator.answers import answer
 from workers.generator.conditions import BY_NAME
 from workers.generator.materium.draft import Book, Draft, Plan, number_values
 from workers.generator.materium.network import MateriumModel, NetworkConfig, quickened
@@ -19,12 +19,11 @@ from workers.generator.materium.scales import on_scale
 from workers.generator.materium.tokens import ORDERS, Vocabulary, own_vocabulary, shared_vocabulary
 from workers.generator.requests import CrystalRequest, Generated, Refusal, asked_formula, improper
 from workers.generator.sampler import Draw, Sample, Sampler, stream_of
-from workers.generator.symmetry.placement import holds
-from workers.generator.units import UnitCounts
+from workers.generator.units import UnitCounts, fitting_units
+from workers.models import Refused
 from workers.symbols import SYMBOLS
 
 UNITS_STREAM = 1 << 32  # attempt number whose stream chooses the formula units
-NOTHING = -float("inf")
 
 Arrays = Mapping[str, npt.NDArray[np.generic]]
 
@@ -65,6 +64,12 @@ class MateriumGenerator:
         begun = [self._begin(request) for request in requests]
         self.sampler.run([sample for sample in begun if isinstance(sample, Sample)])
         return [_answer(sample) for sample in begun]
+
+    def propose(self, requests: Sequence[CrystalRequest]) -> list[str | Refused]:
+        """A formula for each request, or why there is none: this grammar tells it only by writing the crystal."""
+        return [
+            Refused(str(one.flaw)) if one.crystal is None else one.crystal.formula for one in self.generate(requests)
+        ]
 
     def _begin(self, request: CrystalRequest) -> Sample | Refusal:
         refusal = improper(request) or self._strange(request)
@@ -121,34 +126,20 @@ class MateriumGenerator:
 
     def _units(self, request: CrystalRequest, formula: Formula) -> tuple[int, ...] | Refusal:
         """The numbers of formula units that the model may choose from: one, where its training says how many."""
-        atoms = sum(count for _, count in formula)
-        limit = min(request.max_atoms, self.layout.most_atoms)
-        wanted = (request.units,) if request.units else tuple(range(1, limit // atoms + 1))
-        group = request.space_group
-        fitting = tuple(
-            n
-            for n in wanted
-            if n * atoms <= limit and (group is None or holds(group, tuple(n * count for _, count in formula)))
-        )
-        if not fitting:
-            where = f"space group {group}" if group else f"{limit} atoms"
-            units = " or ".join(map(str, wanted))
-            return Refusal(f"{units} formula units of {request.formula} do not fit into {where}")
+        amounts = [count for _, count in formula]
+        fitting = fitting_units(request, amounts, self.layout.most_atoms)
+        if isinstance(fitting, Refusal):
+            return fitting
         if self.units is None or len(fitting) == 1:
             return fitting
         draw = stream_of(request.seed, UNITS_STREAM).random()
-        return (self.units.choose([count for _, count in formula], fitting, request.temperature, draw),)
+        return (self.units.choose(amounts, fitting, request.temperature, draw),)
 
 
 def _answer(sample: Sample | Refusal) -> Generated:
     if isinstance(sample, Refusal):
         return sample.answer()
-    if sample.flaw is not None:
-        return Generated(None, NOTHING, sample.flaw)
-    crystal = cast(Draft, sample.draft).crystal()
-    if found := flaw(crystal):
-        return Generated(None, NOTHING, found)
-    return Generated(crystal, sample.log_likelihood, None, sample.log_mass)
+    return answer(sample, cast(Draft, sample.draft).crystal)
 
 
 def load_network(card: Card, arrays: Arrays) -> tuple[Layout, MateriumModel]:

@@ -9,13 +9,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import ase.data
 import numpy as np
 import torch
 from torch import Tensor
 
 from workers.cards import Card, save_checkpoint
 from workers.errors import CheckpointError
+from workers.generator.corpus import covalent_radii
 from workers.generator.materium.network import SMALLEST, MateriumModel, NetworkConfig
 from workers.generator.materium.tokens import ELEMENTS, SPECIES_AT, Role, shared_vocabulary
 from workers.symbols import SYMBOLS
@@ -84,7 +84,7 @@ def import_checkpoint(file: Path, folder: Path, name: str) -> Card:
     except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as exc:
         raise CheckpointError(file, f"not as Materium writes it ({str(exc).splitlines()[0]})") from exc
     arrays = {key: value.detach().numpy() for key, value in model.named_parameters()}
-    arrays |= {"species": species, "radii": np.asarray(ase.data.covalent_radii[:ELEMENTS], dtype=np.float32)}
+    arrays |= {"species": species, "radii": covalent_radii(ELEMENTS)}
     return save_checkpoint(
         folder,
         arrays,

@@ -1,7 +1,6 @@
 """Published structures as token rows, kept in one file of arrays that training reads."""
 
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import gcd
 from pathlib import Path
@@ -14,6 +13,7 @@ import pyarrow.parquet as pq
 from pymatgen.core import Element, Lattice
 
 from workers.generator.conditions import CONDITIONS, scaled
+from workers.generator.corpus import covalent_radii, encoded_all
 from workers.generator.symmetry.grammar import formula_of, proposal_rows, rows, site_features
 from workers.generator.symmetry.orbits import encode
 from workers.generator.symmetry.tokens import PARTS, Tokens, save
@@ -130,19 +130,11 @@ def prepare(data: Path, work: Path, scope: str = "product", processes: int = 2) 
     mp20, mpts52 = held_out_formulas(data)
     tasks = list(_mp20(data, mpts52 if scope == "product" else set()))
     tasks += [] if scope == "mp20" else list(_extra(data, mp20 | mpts52))
-    with ProcessPoolExecutor(processes) as pool:
-        found = [table for table in _watched(pool.map(encoded, tasks, chunksize=128), len(tasks)) if table is not None]
-    features = {"element_features": element_features(), "radii": covalent_radii(), "site_features": site_features()}
-    save(work, _joined(found), scope=np.array(scope), **features)
+    found = [table for table in encoded_all(encoded, tasks, processes) if table is not None]
+    features = {"element_features": element_features(), "site_features": site_features()}
+    save(work, _joined(found), scope=np.array(scope), radii=covalent_radii(ELEMENTS), **features)
     parts = np.bincount([table.part for table in found], minlength=len(PARTS)).tolist()
     print(f"{len(found)} structures, {len(tasks) - len(found)} left out, {parts} by part {PARTS}")
-
-
-def _watched(tables: Iterable[Encoded | None], count: int) -> Iterator[Encoded | None]:
-    for done, table in enumerate(tables):
-        if done % 5000 == 0:
-            print(f"{done} of {count} structures", flush=True)
-        yield table
 
 
 def _joined(found: list[Encoded]) -> Tokens:
@@ -154,11 +146,6 @@ def _joined(found: list[Encoded]) -> Tokens:
         wanted=np.array([table.wanted for table in found], dtype=np.int16),
         part=np.array([table.part for table in found], dtype=np.int8),
     )
-
-
-def covalent_radii() -> npt.NDArray[np.float32]:
-    """Covalent radii in Å by atomic number (Cordero et al., Dalton Trans. 2008, as in ase): (ELEMENTS,)."""
-    return np.asarray(ase.data.covalent_radii[:ELEMENTS], dtype=np.float32)
 
 
 def element_features() -> npt.NDArray[np.float32]:

@@ -12,19 +12,21 @@ from pymatgen.core import Element
 
 from workers.cards import Card
 from workers.compositions import from_amounts
-from workers.crystals import flaw, space_group
+from workers.crystals import space_group
 from workers.errors import CheckpointError
-from workers.generator.requests import CrystalRequest, Generated, Refusal, asked_formula, improper
+from workers.generator.answers import answer
+from workers.generator.requests import CrystalRequest, Generated, Refusal, asked_formula, improper, unmade
 from workers.generator.sampler import ATTEMPTS, Draw, Sample, Sampler
 from workers.generator.symmetry.draft import Draft, Plan
 from workers.generator.symmetry.network import GeneratorConfig, GeneratorModel
-from workers.generator.symmetry.placement import holds, places
+from workers.generator.symmetry.placement import places
 from workers.generator.symmetry.proposal import Proposal
 from workers.generator.symmetry.unfolding import unfold
 from workers.generator.symmetry.vocabulary import ELEMENTS, MAX_ATOMS, SITES
+from workers.generator.units import fitting_units
+from workers.models import Refused
 
 PROPOSING = 1 << 62  # turns a request's seed into that of its formula's proposal
-NOTHING = -float("inf")
 TOLERANCES = (0.1, 0.01)  # Å, at which an asked space group is looked for
 ROWS = {"element_features": ELEMENTS, "site_features": SITES + 1, "radii": ELEMENTS}
 
@@ -49,14 +51,19 @@ class CrystalGenerator:
             self._again({i: samples[i] for i in strays}, answers)
         return answers
 
+    def propose(self, requests: Sequence[CrystalRequest]) -> list[str | Refused]:
+        """A formula for each request, or why there is none; the crystals themselves are not written."""
+        found = self._with_formulas(requests)
+        return [Refused(str(one.flaw)) if isinstance(one, Generated) else str(one.formula) for one in found]
+
     def _again(self, samples: Mapping[int, Sample], answers: list[Generated]) -> None:
         """Draw some once more; where that comes to nothing the answer stays."""
         for sample in samples.values():
             sample.restart()
         self._write(samples.values())
         for i, sample in samples.items():
-            answer = _answer(sample)
-            answers[i] = answers[i] if answer.crystal is None else answer
+            again = _answer(sample)
+            answers[i] = answers[i] if again.crystal is None else again
 
     def _write(self, samples: Iterable[Sample]) -> None:
         """Those of large formulas first: what is written last then ends together, and leaves few rows idle."""
@@ -109,19 +116,19 @@ def _with_formula(request: CrystalRequest | Generated, sample: Sample) -> Crysta
     if isinstance(request, Generated):
         return request
     if sample.flaw is not None:
-        return Generated(None, NOTHING, sample.flaw)
+        return unmade(sample.flaw)
     formula = cast(Proposal, sample.draft).formula
     amounts = {str(Element.from_Z(number).symbol): float(amount) for number, amount in formula}
     found = replace(request, formula=from_amounts(amounts).formula)
     plan = _plan(found)
-    return Generated(None, NOTHING, plan.reason) if isinstance(plan, Refusal) else found
+    return unmade(plan.reason) if isinstance(plan, Refusal) else found
 
 
 def _plan(request: CrystalRequest) -> Plan | Refusal:
     formula = asked_formula(request, MAX_ATOMS)
     if isinstance(formula, Refusal):
         return formula
-    units = _units(request, formula)
+    units = fitting_units(request, [count for _, count in formula], MAX_ATOMS)
     if isinstance(units, Refusal):
         return units
     part = gcd(*(count for _, count in formula))  # two in O2 and its like: known crystals are told as O
@@ -129,37 +136,17 @@ def _plan(request: CrystalRequest) -> Plan | Refusal:
     return Plan(formula, units, request.space_group, dict(request.wanted))
 
 
-def _units(request: CrystalRequest, formula: list[tuple[int, int]]) -> tuple[int, ...] | Refusal:
-    """The numbers of formula units that fit into what is asked for."""
-    atoms = sum(count for _, count in formula)
-    limit = min(request.max_atoms, MAX_ATOMS)
-    wanted = (request.units,) if request.units else tuple(range(1, limit // atoms + 1))
-    small = tuple(n for n in wanted if n * atoms <= limit)
-    group = request.space_group
-    fitting = tuple(n for n in small if group is None or holds(group, tuple(n * count for _, count in formula)))
-    if fitting:
-        return fitting
-    units = f"{wanted[0]} to {wanted[-1]}" if len(wanted) > 1 else f"{wanted[0]}"
-    where = f"space group {group}" if small else f"{limit} atoms"
-    return Refusal(f"{units} formula units of {request.formula} do not fit into {where}")
-
-
 def _answer(sample: Sample | Generated) -> Generated:
     if isinstance(sample, Generated):
         return sample
-    if sample.flaw is not None:
-        return Generated(None, NOTHING, sample.flaw)
-    crystal = unfold(cast(Draft, sample.draft).crystal())
-    if found := flaw(crystal):
-        return Generated(None, NOTHING, found)
-    return Generated(crystal, sample.log_likelihood, None, sample.log_mass)
+    return answer(sample, lambda: unfold(cast(Draft, sample.draft).crystal()))
 
 
-def _strays(sample: Sample, answer: Generated, group: int | None) -> bool:
+def _strays(sample: Sample, made: Generated, group: int | None) -> bool:
     """Whether atoms on places of more symmetry make another group of it, and it can be drawn again."""
-    if group is None or answer.crystal is None or sample.attempt + 1 >= ATTEMPTS:
+    if group is None or made.crystal is None or sample.attempt + 1 >= ATTEMPTS:
         return False
-    return all(space_group(answer.crystal, tolerance) != group for tolerance in TOLERANCES)
+    return all(space_group(made.crystal, tolerance) != group for tolerance in TOLERANCES)
 
 
 def _model(card: Card, arrays: Arrays) -> GeneratorModel:
