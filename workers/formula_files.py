@@ -6,6 +6,7 @@ import io
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
@@ -92,8 +93,15 @@ def _csv_columns(path: Path, names: Sequence[str]) -> Iterator[Cells]:
 
 
 def _rows(lines: Iterator[str], path: Path) -> Iterator[tuple[int, list[str]]]:
-    delimiter = "\t" if ".tsv" in _suffixes(path) else ","
-    return ((number, _cells(line, delimiter)) for number, line in enumerate(lines, 1) if line.strip())
+    """Lines by number as cells; what parts them is told by the first one, for spreadsheets also write semicolons."""
+    numbered = ((number, line) for number, line in enumerate(lines, 1) if line.strip())
+    first = next(numbered, None)
+    if first is None:
+        return
+    plain = ";" if ";" in first[1] and "," not in first[1] else ","
+    delimiter = "\t" if ".tsv" in _suffixes(path) else plain
+    for number, line in chain([first], numbered):
+        yield number, _cells(line, delimiter)
 
 
 def _text(path: Path, column: str | None) -> Iterator[Line]:
@@ -157,6 +165,8 @@ def _choose(path: Path, names: list[str], column: str | None) -> str:
         return FORMULA_COLUMN if FORMULA_COLUMN in names else names[0]
     if column not in names:
         raise InvalidFile(path, f"no column {column!r}; the columns are {', '.join(names)}")
+    if names.count(column) > 1:
+        raise InvalidFile(path, f"{names.count(column)} columns {column!r}; one is expected")
     return column
 
 

@@ -7,7 +7,7 @@ import pytest
 import zstandard
 
 from workers.errors import InvalidFile
-from workers.formula_files import Line, read_formulas
+from workers.formula_files import Line, read_columns, read_formulas
 
 FORMULAS = ["CsPbI3", "CdTe", "oops", "Cu2ZnSnS4"]
 
@@ -41,6 +41,20 @@ def test_the_column_is_formula_else_the_first_else_the_one_asked_for(tmp_path: P
     assert texts(tmp_path / "a.csv", "compound") == ["CdTe"]
     with pytest.raises(InvalidFile, match="name, compound"):
         texts(tmp_path / "a.csv", "formula")
+
+
+def test_semicolons_part_the_cells_of_some_spreadsheets(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("id;formula;gap\n1;BaTe;1.6\n2;CsPbI3;1,7\n")
+    assert [line.text for line in read_formulas(path)] == ["BaTe", "CsPbI3"]
+    assert [cells.texts for cells in read_columns(path, ("formula", "gap"))] == [("BaTe", "1.6"), ("CsPbI3", "1,7")]
+
+
+def test_a_column_that_stands_there_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("formula,gap,gap\nBaTe,1.6,1.7\n")
+    with pytest.raises(InvalidFile, match="2 columns 'gap'; one is expected"):
+        list(read_columns(path, ("formula", "gap")))
 
 
 def test_a_byte_order_mark_is_no_part_of_the_name(tmp_path: Path) -> None:

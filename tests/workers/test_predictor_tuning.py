@@ -163,8 +163,9 @@ def test_one_recipe_learns_classes(start: Start) -> None:
     assert ((chances >= 0) & (chances <= 1)).all() and (stds <= 0.5).all()
 
 
-def test_a_rare_class_moves_the_threshold() -> None:
+@pytest.mark.parametrize("share", [0.05, 0.01])
+def test_a_rare_class_moves_the_threshold(share: float) -> None:
     rng = np.random.default_rng(0)
-    targets = (rng.random(4000) < 0.05).astype(float)
-    told = rng.normal(targets * 2 - 3, 1.0)
-    assert best_threshold(targets, told) == pytest.approx(-2.0, abs=0.3)
+    targets = (rng.random(4000) < share).astype(float)
+    told = rng.normal(targets * 4 - 5, 1.0)
+    assert best_threshold(targets, told) == pytest.approx(-3.0, abs=0.5)

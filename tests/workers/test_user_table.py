@@ -45,9 +45,18 @@ def test_blocks_and_compression_change_nothing(tmp_path: Path, monkeypatch: pyte
 
 
 def test_what_cannot_be_learned_from_is_told_by_line_and_left_out(tmp_path: Path) -> None:
-    bad = [("Xx2", 1.0), ("NaCl", ""), ("NaCl", "hard"), ("NaCl", "inf"), ("NaCl", "nan"), ("XeO3", 2.0), ("", 1.0)]
+    bad = [
+        ("Xx2", 1.0),
+        ("NaCl", ""),
+        ("NaCl", "hard"),
+        ("NaCl", "inf"),
+        ("NaCl", "nan"),
+        ("XeO3", 2.0),
+        ("", 1.0),
+        ("KI", "1_000"),
+    ]
     table = read(write(tmp_path / "mine.csv", [*bad, *rows(60)]))
-    assert (table.rows, table.bad) == (60, 7)
+    assert (table.rows, table.bad) == (60, 8)
     assert len(table.bad_lines) == user_table.TOLD
     assert [line.split(":")[0] for line in table.bad_lines] == [f"line {number}" for number in range(2, 7)]
     words = ["Xx", "no hardness", "'hard' is not a number", "inf is not finite", "nan is not finite"]

@@ -90,7 +90,7 @@ class _Reader:
         if self.asked.classification:
             return float(self._class(text, line))
         try:
-            value = float(text)
+            value = float("" if "_" in text else text)  # Python reads 1_000 as a thousand
         except ValueError:
             raise ValueError(f"{self.asked.target} {_cut(text)!r} is not a number") from None
         if not isfinite(value):
