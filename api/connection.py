@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import click
-from sqlalchemy import Engine
+from sqlalchemy import Engine, make_url
 from sqlalchemy.exc import DBAPIError
 
 from scheduler.settings import SQLITE, Settings, load_settings
@@ -43,10 +43,12 @@ def connected(settings: Settings, create: bool = False) -> Iterator[Engine]:
 
 
 def database_words(settings: Settings) -> list[str]:
-    """The --db that the next command needs to find this database, or nothing."""
+    """The --db that the next command needs to find this database, or nothing; a password is not told."""
     if settings.database_url == load_settings().database_url:
         return []
-    return ["--db", shlex.quote(settings.database_url.removeprefix(SQLITE))]
+    url = settings.database_url
+    file = url.removeprefix(SQLITE)
+    return ["--db", shlex.quote(file if file != url else make_url(url).render_as_string(hide_password=True))]
 
 
 def _absolute(url: str) -> str:
