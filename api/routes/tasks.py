@@ -53,7 +53,8 @@ async def predict(
     key: IdempotencyKey = None,
 ) -> Answer[FormulaPredictions]:
     """Properties with standard deviations, from the composition alone."""
-    campaign_id = await _begun(service, caller, key, _spec("predict", wanted.formulas, predict={"model": wanted.model}))
+    stage = wanted.model_dump(exclude={"formulas"})
+    campaign_id = await _begun(service, caller, key, _spec("predict", wanted.formulas, predict=stage))
     return await _answered(service, campaign_id, FormulaPredictions, wait, response)
 
 

@@ -28,6 +28,7 @@ class PredictWanted(BaseModel):
 
     formulas: Formulas
     model: str = "composition-predictor"
+    predictors: list[str] = Field([], description="Of your own: what `sluice train predictor` keeps in the database.")
 
 
 class GenerateWanted(Drawing):

@@ -1,12 +1,15 @@
 """/v1/predict, /v1/generate and /v1/explain: campaigns of a few formulas, and what is refused."""
 
+import numpy as np
 import pytest
 
 from storage.campaigns import move_campaign
 from storage.candidates import NewCandidate, record_candidates
 from storage.engine import transaction
 from storage.failures import NewFailure, record_failures
+from storage.models import store_checkpoint
 from storage.states import CampaignState, StageName
+from workers.cards import save_checkpoint
 
 
 def finish(site, campaign_id: int) -> None:
@@ -56,10 +59,17 @@ def test_a_cancelled_campaign_says_so_for_each_formula(site) -> None:
     assert (result["structures"], result["error"]) == ([], "the campaign is cancelled")
 
 
-def test_what_is_asked_becomes_the_campaign_s_spec(site) -> None:
+def test_what_is_asked_becomes_the_campaign_s_spec(site, tmp_path) -> None:
     asked = {"formulas": ["BaTe"], "structures": 2, "space_group": 225, "seed": 3}
     spec = site.get(site.ask("POST", "/v1/generate", "run", asked).headers["location"])["spec"]
     assert (spec["seed"], spec["csp"]["structures"], spec["csp"]["space_group"]) == (3, 2, 225)
+    fields = {"name": "hardness", "kind": "learned-table", "config": {}, "tile": 8, "properties": ("hardness",)}
+    save_checkpoint(tmp_path, {"x": np.zeros(3)}, **fields)
+    with transaction(site.engine) as session:
+        store_checkpoint(session, tmp_path)
+    asked = {"formulas": ["BaTe"], "predictors": ["hardness"]}
+    spec = site.get(site.ask("POST", "/v1/predict", "run", asked).headers["location"])["spec"]
+    assert spec["predict"]["predictors"] == ["hardness"]
     asked = {"formulas": ["BaTe", "CsPbI3"], "property": "e_above_hull", "index": "SV", "order": 1}
     spec = site.get(site.ask("POST", "/v1/explain", "run", asked).headers["location"])["spec"]
     assert (spec["explain"]["top"], spec["explain"]["property"], spec["explain"]["index"]) == (2, "e_above_hull", "SV")
@@ -73,6 +83,7 @@ def test_what_is_asked_becomes_the_campaign_s_spec(site) -> None:
         ("predict", {"formulas": ["\ud800"]}, ["no place in a formula"]),
         ("predict", {"formulas": ["BaTe"], "model": "/etc"}, ["/etc"]),
         ("predict", {"formulas": ["BaTe"], "model": "structure-predictor"}, ["structure-predictor"]),
+        ("predict", {"formulas": ["BaTe"], "predictors": ["softness"]}, ["softness"]),
         ("predict", {"formulas": ["BaTe"], "mode": "x"}, ["mode"]),
         ("predict", {"formulas": ["BaTe"] * 101}, ["body.formulas", "100"]),
         ("generate", {"formulas": ["BaTe"], "structures": 0}, ["structures"]),
