@@ -74,6 +74,8 @@ def test_a_token_does_not_see_those_after_it() -> None:
 class Scribble:
     """A draft without a grammar: any token may follow."""
 
+    steps = None  # how many there will be shows at the end
+
     def __init__(self, opening: list[int]) -> None:
         self.opening, self.tokens = opening, list(opening)
 

@@ -16,7 +16,7 @@ from workers.compositions import parse_formula
 from workers.crystals import flaw, shortest_distance, space_group
 from workers.errors import CheckpointError
 from workers.generator.requests import CrystalRequest, Generated
-from workers.generator.sampler import ATTEMPTS, JOINING, DeadEnd, Draw, Head, Room, Sample, Sampler
+from workers.generator.sampler import ATTEMPTS, JOINING, TOGETHER, DeadEnd, Draw, Head, Room, Sample, Sampler
 from workers.generator.symmetry.clearance import CLOSEST, FLOOR, Clearance
 from workers.generator.symmetry.draft import PROMPTS, SPANS, Draft, Plan, site_slice
 from workers.generator.symmetry.generator import CrystalGenerator
@@ -76,6 +76,11 @@ class Word:
     near: int | None = None
     dead: bool = False
     letters: list[int] = field(default_factory=list)
+    told_ahead: bool = False  # how long it will be
+
+    @property
+    def steps(self) -> int | None:
+        return self.length if self.told_ahead else None
 
     @property
     def done(self) -> bool:
@@ -131,9 +136,11 @@ def word(*told: int, length: int = 1, **others: object) -> Callable[[], Word]:
     return lambda: Word(list(told), length, **others)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("ahead", [False, True])
 @pytest.mark.parametrize("guidance", [1.0, 2.0, 0.0])
-def test_a_word_is_as_likely_as_the_network_says(guidance: float) -> None:
-    asked = [word(*[i % 3 - 1] * (i % 5), length=1 + i % 7, room=(4, 12 + 8 * (i % 2))) for i in range(90)]
+def test_a_word_is_as_likely_as_the_network_says(guidance: float, ahead: bool) -> None:
+    told = {"told_ahead": ahead}
+    asked = [word(*[i % 3 - 1] * (i % 5), length=1 + i % 7, room=(4, 12 + 8 * (i % 2)), **told) for i in range(190)]
     for begin, sample in zip(asked, written(asked, guidance=guidance), strict=True):
         letters = sample.draft.letters  # type: ignore[attr-defined]
         assert sample.done and len(letters) == begin().length
@@ -177,9 +184,10 @@ def test_mass_gathers_the_neighbours() -> None:
         assert sample.log_mass > sample.log_likelihood
 
 
-def test_a_word_does_not_depend_on_its_neighbours() -> None:
+@pytest.mark.parametrize("ahead", [False, True])
+def test_a_word_does_not_depend_on_its_neighbours(ahead: bool) -> None:
     kinds = [{"length": 9}, {"length": 3, "room": (4, 60)}, {"length": 5, "unaccepted": (4,)}]
-    asked = [word(i % 3, i % 2, **kinds[i % 3]) for i in range(70)]
+    asked = [word(i % 3, i % 2, told_ahead=ahead or i % 5 == 0, **kinds[i % 3]) for i in range(170)]
     together = written(asked, guidance=1.5)
     alone = [Sample(asked[i], Draw(i, 1.0, guidance=1.5)) for i in (0, 35, 69)]
     for sample in alone:
@@ -208,6 +216,26 @@ def test_others_take_the_rows_of_those_that_are_finished() -> None:
     assert network.steps == 30
     for sample in samples:
         assert sample.log_likelihood == pytest.approx(by_hand([1], sample.draft.letters), abs=1e-4)  # type: ignore[attr-defined]
+
+
+def test_those_that_know_their_length_begin_together_the_longest_first() -> None:
+    network = Mean()
+    lengths = [3, 30] * TOGETHER
+    samples = [Sample(word(1, length=n, told_ahead=True), Draw(i, 1.0)) for i, n in enumerate(lengths)]
+    Sampler(network, 2 * TOGETHER).run(samples)  # type: ignore[arg-type]
+    assert network.steps == 30 + 3
+    for sample in samples:
+        assert sample.log_likelihood == pytest.approx(by_hand([1], sample.draft.letters), abs=1e-4)  # type: ignore[attr-defined]
+
+
+def test_what_fails_among_those_that_began_together_is_tried_again_with_the_next() -> None:
+    unlucky = iter([True, False])
+    begins = [lambda: Word([1], 4, dead=next(unlucky), told_ahead=True)]
+    begins += [word(1, length=4, told_ahead=True)] * TOGETHER
+    samples = written(begins)
+    assert [sample.attempt for sample in samples] == [1] + [0] * TOGETHER
+    assert all(sample.flaw is None and len(sample.draft.letters) == 4 for sample in samples)  # type: ignore[attr-defined]
+    assert samples[0].log_likelihood == pytest.approx(by_hand([1], samples[0].draft.letters), abs=1e-4)  # type: ignore[attr-defined]
 
 
 def test_a_dead_end_is_tried_again_a_little_warmer() -> None:

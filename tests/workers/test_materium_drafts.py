@@ -180,8 +180,8 @@ def test_clearance_counts_as_pymatgen_does() -> None:
 
 def test_drafts_without_an_ending_are_dead() -> None:
     plan = Plan(Wish(((17, 1),), (1,), 20, "high", balanced=True), ((17, 1),))
+    states = np.flatnonzero(draft(plan).owed.mask[FIRST:])
     one = draft(plan)
-    states = np.flatnonzero(one.owed.mask[FIRST:])
     assert table().charges[states].tolist() == [0]
     one.owed.units = ()  # as if nothing fitted any more
     one.role = Role.Z

@@ -13,12 +13,13 @@ from workers.compositions import parse_formula
 from workers.crystals import flaw
 from workers.errors import CheckpointError
 from workers.generator.corpus import covalent_radii
+from workers.generator.draws import choose
 from workers.generator.materium.dataset import species_table
 from workers.generator.materium.generator import Arrays, MateriumGenerator
 from workers.generator.materium.network import MateriumModel, NetworkConfig
 from workers.generator.materium.tokens import ANGLE, COORDINATE, ELEMENTS, LENGTH, ORDERS, Grid, own_vocabulary
 from workers.generator.requests import CrystalRequest
-from workers.generator.sampler import Draw, Sample, _choose
+from workers.generator.sampler import Draw, Sample
 from workers.generator.units import count_units
 
 SMALL = NetworkConfig(width=32, layers=1, heads=2, dropout=0.0)
@@ -123,6 +124,6 @@ class Picky:
 
 def test_each_attempt_looks_further_for_what_fits() -> None:
     sample, falling = Sample(Picky, Draw(0, 0.01)), -np.arange(960.0)[None]  # type: ignore[arg-type]
-    assert _choose([sample], falling) == [None] and sample.flaw is not None
+    assert choose([sample], falling) == [None] and sample.flaw is not None
     sample.restart()
-    assert _choose([sample], falling) == [200] and sample.flaw is None
+    assert choose([sample], falling) == [200] and sample.flaw is None

@@ -14,20 +14,22 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from workers.generator.draws import choose
+
 ATTEMPTS = 8
 WARMER = 0.15  # added to the temperature at each further attempt: what failed when cold would fail alike again
 COLDEST = 1e-3
 JOINING = 16  # rows that join a tile together
 MOST_ROWS = 1 << 14  # more would fill any memory
+TOGETHER = 64  # rows of a tile whose rows begin together: more are no faster, and fewer of them are idle at the end
 HIDDEN = -1e9
-TRIES = 8  # candidates checked at once
-MOST_TRIES = 64
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 Head = tuple[int, int]  # where the competing values start in the table of values, and how many there are
 Room = tuple[int, int]  # slots for the prompt, slots for prompt and tokens
+Shape = tuple[Room, bool]  # a tile's room, and whether its rows begin together
 
 
 class DeadEnd(Exception):
@@ -44,6 +46,10 @@ class Draft(Protocol):
     @property
     def room(self) -> Room:
         """A tile's shape that is sure to hold it; few different ones, so that tiles are full."""
+
+    @property
+    def steps(self) -> int | None:
+        """How many values it will ask for, where that is certain from the start."""
 
     def prompt(self, conditioned: bool) -> list[list[int]]:
         """Rows to read before the first token, with what is wanted or without."""
@@ -157,11 +163,16 @@ def stream_of(seed: int, attempt: int) -> np.random.Generator:
 
 
 class _Tile:
-    """Rows of one fixed shape: who is in each, how far it is, and the keys and values of each block."""
+    """Rows of one fixed shape: who is in each, how far it is, and the keys and values of each block.
 
-    def __init__(self, network: Network, rows: int, room: Room, device: torch.device) -> None:
+    Rows that begin together are always equally far, so that none of them looks at slots where nothing is yet.
+    """
+
+    def __init__(self, network: Network, rows: int, room: Room, device: torch.device, together: bool = False) -> None:
         layers, heads, width = network.shape
         self.prompt, length = room
+        self.together = together
+        self.end = self.prompt  # of rows that began together
         shape = (rows, heads, length, width // heads)
         self.samples: list[Sample | None] = [None] * rows
         self.rows: dict[int, tuple[int, ...]] = {}  # of each sample, by its first row
@@ -180,6 +191,13 @@ class _Tile:
         self.samples = [None] * len(self.samples)
         self.rows.clear()
         self.ends.fill_(self.prompt)
+        self.end = self.prompt
+
+    def joinable(self) -> bool:
+        """Whether there is room for others now."""
+        if self.together and self.rows and self.end > self.prompt:
+            return False
+        return len(self.free()) >= JOINING
 
     def free(self) -> list[int]:
         return [row for row, sample in enumerate(self.samples) if sample is None]
@@ -190,11 +208,35 @@ class _Tile:
             sample = self.samples[first]
             if sample is None or sample.done:
                 self.leave(first, rows)
+        if not self.rows:
+            self.end = self.prompt
 
     def leave(self, first: int, rows: tuple[int, ...]) -> None:
         del self.rows[first]
         for row in rows:
             self.samples[row] = None
+
+    def show(self) -> None:
+        """Let each row see the slot that this step fills."""
+        if not self.together:
+            zeros = torch.zeros_like(self.every)
+            self.mask.index_put_((self.every, zeros, zeros, self.ends), self.shown)
+
+    def put(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Keep a step's keys and values (B, H, 1, C/H); returns all that may be seen, and the mask."""
+        keys, values = self.keys[layer], self.values[layer]
+        if self.together:
+            keys[:, :, self.end], values[:, :, self.end] = k[:, :, 0], v[:, :, 0]
+            seen = self.end + 1
+            return keys[:, :, :seen], values[:, :, :seen], self.mask[..., :seen]
+        keys[self.every, :, self.ends], values[self.every, :, self.ends] = k[:, :, 0], v[:, :, 0]
+        return keys, values, self.mask
+
+    def go_on(self, rows: Sequence[int]) -> None:
+        """Their slots are filled."""
+        self.end += 1
+        if not self.together:
+            self.ends[rows] += 1
 
     def busy(self) -> list[tuple[int, Sample]]:
         return [(first, sample) for first in sorted(self.rows) if (sample := self.samples[first]) is not None]
@@ -212,35 +254,43 @@ class Sampler:
         self.network = network
         self.tile = tile
         self.device = torch.device(device)
-        self.tiles: dict[Room, _Tile] = {}
+        self.tiles: dict[Shape, _Tile] = {}
         with torch.inference_mode():
             self.prepared = network.prepare()
 
     def run(self, samples: Sequence[Sample]) -> None:
         """Write all drafts to their end, or to a flaw; when some are finished, others take their rows.
 
-        They begin in the order given: with long ones first few rows are idle at the end.
+        They begin in the order given: with long ones first few rows are idle at the end. Where all know how long they
+        will be they begin together, the longest first, and others follow when all of them are finished.
         """
-        rooms = [sample.draft.room for sample in samples]
-        for room in sorted(set(rooms)):
-            waiting = [sample for sample, own in zip(samples, rooms, strict=True) if own == room and not sample.done]
+        shapes = [self._shape(sample) for sample in samples]
+        for shape in sorted(set(shapes)):
+            waiting = [sample for sample, own in zip(samples, shapes, strict=True) if own == shape and not sample.done]
             if waiting:
+                last_first = sorted(waiting, key=lambda sample: sample.draft.steps or 0, reverse=True)[::-1]
                 with torch.inference_mode():
-                    self._run_tile(waiting[::-1], self._empty_tile(room))
+                    self._run_tile(last_first, self._empty_tile(shape))
 
-    def _empty_tile(self, room: Room) -> _Tile:
+    def _shape(self, sample: Sample) -> Shape:
+        """Static shapes, which a graph needs, are for rows that begin whenever there is room."""
+        return sample.draft.room, self.device.type == "cpu" and sample.draft.steps is not None
+
+    def _empty_tile(self, shape: Shape) -> _Tile:
         """A tile of this shape, the one before where there is one: to capture its graph takes as long as many steps."""
-        if room not in self.tiles:
+        if shape not in self.tiles:
             if self.device.type == "cpu":
                 self.tiles.clear()  # nothing was captured, and memory is for one
-            self.tiles[room] = _Tile(self.network, self.tile, room, self.device)
-        self.tiles[room].clear()
-        return self.tiles[room]
+            room, together = shape
+            rows = min(self.tile, TOGETHER) if together else self.tile
+            self.tiles[shape] = _Tile(self.network, rows, room, self.device, together)
+        self.tiles[shape].clear()
+        return self.tiles[shape]
 
     def _run_tile(self, waiting: list[Sample], tile: _Tile) -> None:
         while True:
             tile.release()
-            while waiting and len(tile.free()) >= JOINING:
+            while waiting and tile.joinable():
                 self._join(tile, list(_joining(waiting)))
             busy = tile.busy()
             if not busy:
@@ -284,29 +334,26 @@ class Sampler:
             tile.keys[index][where, :, :slots] = k[:count]
             tile.values[index][where, :, :slots] = v[:count]
             x = block.finish(x, attend(q, k, v, mask))
-        tile.mask[where] = HIDDEN
+        tile.mask[where] = 0.0 if tile.together else HIDDEN
         tile.mask[where, ..., :slots] = hidden[:count]
         tile.ends[where] = slots
 
     def _step(self, tile: _Tile, busy: Sequence[tuple[int, Sample]]) -> Tensor:
         """Read one more token in each row and return the states that score the next: (B, C)."""
-        table = self._empty(self.tile, 1)
+        table = self._empty(len(tile.samples), 1)
         rows = [(row, sample.draft.row()) for first, sample in busy for row in tile.rows[first]]
         table[[row for row, _ in rows], 0] = [asked for _, asked in rows]
         tile.asking.copy_(torch.from_numpy(table))
         states = self._replay(tile) if self.device.type == "cuda" else self._advance(tile)
-        tile.ends[[row for row, _ in rows]] += 1
+        tile.go_on([row for row, _ in rows])
         return states
 
     def _advance(self, tile: _Tile) -> Tensor:
-        every, zeros = tile.every, torch.zeros_like(tile.every)
-        tile.mask.index_put_((every, zeros, zeros, tile.ends), tile.shown)
+        tile.show()
         x, turn = self.network.embed(tile.asking, self.prepared)  # (B, 1, C)
         for index, block in enumerate(self.network.layers()):
             q, k, v = block.project(x, turn)
-            tile.keys[index][every, :, tile.ends] = k[:, :, 0]
-            tile.values[index][every, :, tile.ends] = v[:, :, 0]
-            x = block.finish(x, attend(q, tile.keys[index], tile.values[index], tile.mask))
+            x = block.finish(x, attend(q, *tile.put(index, k, v)))
         return self.network.close(x[:, 0])
 
     def _replay(self, tile: _Tile) -> Tensor:
@@ -327,14 +374,13 @@ class Sampler:
     def _draw(self, tile: _Tile, busy: Sequence[tuple[int, Sample]], states: Tensor) -> Iterator[tuple[int, Sample]]:
         """Fill every draft's slot with a draw; yields those that came to a flaw."""
         values = self._values(tile, busy, states)
-        places = np.zeros(self.tile, dtype=np.int64)
-        for first, sample in busy:
-            value = values[first]
-            places[first] = 0 if value is None else sample.draft.head()[0] + value
+        places = np.zeros(len(tile.samples), dtype=np.int64)
+        for first, (start, value) in values.items():
+            places[first] = 0 if value is None else start + value
         offsets = self.network.offsets(states, self.prepared, torch.from_numpy(places).to(self.device))
-        fine = np.zeros(self.tile) if offsets is None else offsets.cpu().double().numpy()
+        fine = np.zeros(len(tile.samples)) if offsets is None else offsets.cpu().double().numpy()
         for first, sample in busy:
-            value = values[first]
+            value = values[first][1]
             if value is not None:
                 try:
                     sample.draft.fill(value, float(fine[first]))
@@ -343,16 +389,18 @@ class Sampler:
             if sample.flaw is not None:
                 yield first, sample
 
-    def _values(self, tile: _Tile, busy: Sequence[tuple[int, Sample]], states: Tensor) -> dict[int, int | None]:
-        """A draw for each sample's slot by its first row; none where nothing fits."""
+    def _values(
+        self, tile: _Tile, busy: Sequence[tuple[int, Sample]], states: Tensor
+    ) -> dict[int, tuple[int, int | None]]:
+        """By its first row a draw for each sample's slot, none where nothing fits, and where its head starts."""
         heads: dict[Head, list[tuple[int, Sample]]] = {}
         for first, sample in busy:
             heads.setdefault(sample.draft.head(), []).append((first, sample))
-        found: dict[int, int | None] = {}
+        found: dict[int, tuple[int, int | None]] = {}
         for head, asking in heads.items():
             logits = self.network.scores(states, self.prepared, head).cpu().double().numpy()
-            values = _choose([sample for _, sample in asking], _guided(tile, asking, logits))
-            found |= {first: value for (first, _), value in zip(asking, values, strict=True)}
+            values = choose([sample for _, sample in asking], _guided(tile, asking, logits))
+            found |= {first: (head[0], value) for (first, _), value in zip(asking, values, strict=True)}
         return found
 
     def _empty(self, rows: int, columns: int) -> Ints:
@@ -381,68 +429,3 @@ def _guided(tile: _Tile, asking: Sequence[tuple[int, Sample]], logits: Floats) -
             without = logits[tile.rows[first][1]]
             found[i] = without + sample.draw.guidance * (found[i] - without)
     return found
-
-
-def _choose(samples: Sequence[Sample], logits: Floats) -> list[int | None]:
-    """For each sample a draw from the values that are allowed and accepted, logits (n, size); none leaves a flaw."""
-    for row, sample in zip(logits, samples, strict=True):
-        if (mask := sample.draft.allowed()) is not None:
-            row[~mask] = -np.inf
-    logs = logits - logits.max(axis=1, keepdims=True)
-    logs -= np.log(np.exp(logs).sum(axis=1, keepdims=True))
-    keys = logs / np.array([[sample.temperature] for sample in samples])
-    for i, sample in enumerate(samples):
-        if sample.draw.top_p < 1.0:
-            keys[i] = _nucleus(keys[i], sample.draw.top_p)
-    uniform = np.stack([sample.stream.random(logs.shape[1]) for sample in samples])
-    keys -= np.log(-np.log(uniform + 1e-300) + 1e-300)
-    values = [_first_accepted(sample, row) for sample, row in zip(samples, keys, strict=True)]
-    _weigh(samples, logs, values)
-    return values
-
-
-def _nucleus(logs: Floats, top_p: float) -> Floats:
-    """Logits without those beyond the most probable values that hold this share of probability."""
-    order = np.argsort(-logs, kind="stable")
-    shares = np.exp(logs[order] - logs[order[0]])
-    before = np.cumsum(shares) - shares
-    kept = logs.copy()
-    kept[order[before > top_p * shares.sum()]] = -np.inf
-    return kept
-
-
-def _first_accepted(sample: Sample, keys: Floats) -> int | None:
-    """Sorted by these keys, the first accepted value is a draw from the distribution over all accepted ones.
-
-    Each attempt looks further down than the one before; where nothing is accepted a flaw is left.
-    """
-    accepts, best = sample.draft.accepts, int(keys.argmax())
-    if np.isfinite(keys[best]):
-        if accepts(np.array([best]))[0]:
-            return best
-        order = np.argsort(-keys, kind="stable")[1 : MOST_TRIES << 2 * sample.attempt]
-        order = order[np.isfinite(keys[order])]
-        begin, count = 0, TRIES
-        while begin < len(order):
-            candidates = order[begin : begin + count]
-            fits = accepts(candidates)
-            if fits.any():
-                return int(candidates[fits.argmax()])
-            begin, count = begin + count, 2 * count
-    sample.flaw = "no value fits into what is there"
-    return None
-
-
-def _weigh(samples: Sequence[Sample], logs: Floats, values: Sequence[int | None]) -> None:
-    """Add what the model thinks of the values drawn, log-probabilities (n, size); bins of a number wrap around."""
-    reaches: dict[int, list[int]] = {}
-    for i, (sample, value) in enumerate(zip(samples, values, strict=True)):
-        if value is not None:
-            sample.log_likelihood += float(logs[i, value])
-            reaches.setdefault(sample.draft.reach() or 0, []).append(i)
-    for reach, rows in reaches.items():
-        drawn = np.array([values[i] for i in rows])
-        near = (drawn[:, None] + np.arange(-reach, reach + 1)) % logs.shape[1]
-        masses = np.log(np.exp(logs[np.array(rows)[:, None], near]).sum(axis=1)) if reach else logs[rows, drawn]
-        for i, mass in zip(rows, masses.tolist(), strict=True):
-            samples[i].log_mass += mass

@@ -57,6 +57,8 @@ class Plan:
 class CifDraft:
     """One CIF being written; `fill` raises DeadEnd where it cannot be finished."""
 
+    steps = None  # how many there will be shows at the end
+
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.opening = opening(plan.counts)

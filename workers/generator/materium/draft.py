@@ -32,6 +32,9 @@ WIDE, NARROWER = 1.1, 0.85
 LIKELY = 0.95  # share of the distances that is asked for while the cell's end is only guessed
 NEAR = 6  # bins of a number that lie within three times its blur
 
+ALL = np.ones(1 << 14, dtype=np.bool_)
+ALL.flags.writeable = False
+
 NEXT = {Role.SPECIES: Role.X, Role.X: Role.Y, Role.Y: Role.Z, Role.Z: Role.SPECIES}
 NEXT |= dict(zip(CELL, CELL[1:], strict=False))
 
@@ -108,6 +111,14 @@ class Draft:
         prompt = next(slots for slots in PROMPTS if slots >= self.begin)
         return prompt, prompt + AFTER + 4 * next(size for size in ATOMS if size >= atoms)
 
+    @property
+    def steps(self) -> int | None:
+        wish = self.plan.wish
+        if wish.formula is None or len(wish.units) != 1:
+            return None
+        atoms = wish.units[0] * sum(count for _, count in wish.formula)
+        return (1 + len(COORDINATES)) * atoms + 1 + len(CELL)
+
     def prompt(self, conditioned: bool) -> list[list[int]]:
         """Conditions, formula and START; what is left out leaves its positions empty."""
         vocabulary, wanted = self.book.vocabulary, self.plan.wanted if conditioned else {}
@@ -135,7 +146,7 @@ class Draft:
         if self.role == Role.Z:
             return self._places(candidates)
         if self.clearance is None or self.role not in CELL:
-            return np.ones(len(candidates), dtype=np.bool_)
+            return ALL[: len(candidates)]
         return self._cell_parameters(self.role, self.book.values[self.role][candidates])
 
     def fill(self, value: int, offset: float) -> None:

@@ -22,6 +22,7 @@ from workers.generator.materium.tokens import (
     Vocabulary,
     blank,
 )
+from workers.generator.sampler import TOGETHER
 
 Tables = tuple[Tensor, Tensor | None]
 
@@ -80,6 +81,18 @@ class Dropout(nn.Module):
         return x * F.dropout(x.new_ones(len(x), 1, x.shape[-1]), self.share)
 
 
+class Packed(nn.Linear):
+    """A linear map whose weights lie in bfloat16 as oneDNN multiplies with them: else it sorts them at each call."""
+
+    def __init__(self, source: nn.Linear) -> None:
+        nn.Module.__init__(self)
+        pack = torch.ops.mkldnn._reorder_linear_weight
+        self.register_buffer("weight", pack(source.weight.detach().to(torch.bfloat16), TOGETHER), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.as_tensor(torch.ops.mkldnn._linear_pointwise(x, self.weight, None, "none", [], ""))
+
+
 class Block(nn.Module):
     """Attention with turned queries and keys, then a gated feed-forward, each on a normalised residual."""
 
@@ -99,10 +112,11 @@ class Block(nn.Module):
         assert turn is not None
         b, t, c = x.shape
         qkv = through(self.qkv, self.norm_in(x)).view(b, t, 3, self.heads, c // self.heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B, H, T, D)
         if self.qkv.weight.dtype == torch.bfloat16:
-            q, k, v = q.to(x.dtype), k.to(x.dtype), v.to(x.dtype)
-        return turned(q, turn), turned(k, turn), v
+            qkv = qkv.to(x.dtype)
+        parts = qkv.permute(2, 0, 3, 1, 4)  # each (B, H, T, D)
+        q, k = turned(parts[:2], turn)
+        return q, k, parts[2]
 
     def finish(self, x: Tensor, attended: Tensor) -> Tensor:
         b, t, c = x.shape
@@ -219,8 +233,8 @@ def quickened(model: MateriumModel) -> MateriumModel:
     All else stays as it is: the states that blocks add to, attention and the scores.
     """
     for block in model.layers():
-        for part in (block.qkv, block.out, block.up, block.down):
-            part.to(torch.bfloat16)
+        for name in ("qkv", "out", "up", "down"):
+            setattr(block, name, Packed(getattr(block, name)))
     return model
 
 

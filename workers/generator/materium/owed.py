@@ -53,10 +53,16 @@ class Owed:
         self.last = 0
         self.atoms = 0
         self.charge = 0
+        self._mask: Mask | None = None  # until the next species is taken
 
     @property
     def mask(self) -> Mask:
         """The head of species: whether the atoms may end, then which species may come."""
+        if self._mask is None:
+            self._mask = self._masked()
+        return self._mask
+
+    def _masked(self) -> Mask:
         mask = np.zeros(FIRST + len(self.table.numbers), dtype=np.bool_)
         if self.wish.formula is None:
             mask[FIRST:] = self._open()
@@ -76,6 +82,7 @@ class Owed:
 
     def take(self, place: int) -> int:
         """Count a species; returns what was still owed of its element, itself included."""
+        self._mask = None
         number = int(self.table.numbers[place])
         if self.wish.formula is not None:
             self._settle(number)

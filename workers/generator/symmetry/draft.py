@@ -51,6 +51,8 @@ class Plan:
 class Draft:
     """One crystal being written, orbit by orbit; `fill` raises DeadEnd where it cannot be finished."""
 
+    steps = None  # how many there will be shows at the end
+
     def __init__(self, plan: Plan, radii: Floats) -> None:
         self.plan, self.formula = plan, plan.formula
         self.radii = radii

@@ -21,6 +21,8 @@ ROOM = PROMPTS[0], PROMPTS[0] + 2 * MOST_ELEMENTS + 2  # all conditions, and a t
 class Proposal:
     """A formula of at most so many atoms; asked to be neutral it raises DeadEnd where no common states make it so."""
 
+    steps = None  # how many there will be shows at the end
+
     def __init__(self, wanted: Mapping[str, float], space_group: int | None, most: int, neutral: bool) -> None:
         self.wanted, self.space_group, self.most, self.neutral = wanted, space_group, most, neutral
         self.formula: Formula = []
