@@ -32,6 +32,15 @@ class Hull:
         mixture = np.concatenate([fractions, np.eye(len(elements))]).T
         return float(linprog(costs, A_eq=mixture, b_eq=target, method="highs").fun)
 
+    def holds(self, amounts: Mapping[int, float]) -> bool:
+        """Whether there is a phase with these amounts by atomic number."""
+        if len(amounts) == 1:
+            return True
+        elements = np.array(sorted(amounts))
+        target = np.array([amounts[z] for z in elements]) / sum(amounts.values())
+        fractions = self._table(self._phases(elements), elements)
+        return bool((np.abs(fractions - target).max(axis=1) < SAME).any())
+
     def _phases(self, elements: np.ndarray) -> np.ndarray:
         """The rows that hold none but these elements."""
         low, high = (np.bitwise_or.reduce(bits) for bits in _bits(elements))

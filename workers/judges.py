@@ -6,6 +6,7 @@ import numpy as np
 from pymatgen.core import Element
 
 from workers.cards import Card
+from workers.compositions import parse_formula
 from workers.crystals import Crystal
 from workers.errors import CrystalError
 from workers.hulls import Hull
@@ -24,11 +25,17 @@ class StructurePredictor:
         self.card = card
         self._potential = potential
         self._judge = Judge(arrays, device)
-        self._hull = Hull(*(arrays[f"hull.{name}"] for name in ("numbers", "fractions", "energies")))
+        self._hull = hull_of(arrays)
 
     def predict(self, crystals: Sequence[Crystal]) -> list[Predicted]:
         """One answer a crystal; only the density of one that the potential refuses."""
         return [self._predict(crystal) for crystal in crystals]
+
+    def knows(self, formula: str) -> bool:
+        """Whether a known phase has this composition."""
+        composition = parse_formula(formula)
+        pairs = zip(composition.elements, composition.amounts, strict=True)
+        return self._hull.holds({int(Element(symbol).Z): amount for symbol, amount in pairs})
 
     def _predict(self, crystal: Crystal) -> Predicted:
         try:
@@ -39,6 +46,11 @@ class StructurePredictor:
         values = self._judge.answer(row[None], np.array([self._hull.energy(amounts)]))
         plain = {name: (float(value[0]), float(std[0])) for name, (value, std) in values.items()}
         return {structure_name(name): plain[name] for name in plain} | _density(crystal)
+
+
+def hull_of(arrays: Mapping[str, np.ndarray]) -> Hull:
+    """The known phases in a checkpoint's arrays."""
+    return Hull(*(arrays[f"hull.{name}"] for name in ("numbers", "fractions", "energies")))
 
 
 def _density(crystal: Crystal) -> Predicted:

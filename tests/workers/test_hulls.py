@@ -49,3 +49,8 @@ def test_the_lowest_of_several_entries_counts_and_elements_are_left_out() -> Non
 def test_fractions_of_a_formula_add_up_to_one() -> None:
     assert atomic_fractions("Ca3(PO4)2") == pytest.approx({20: 3 / 13, 15: 2 / 13, 8: 8 / 13})
     assert atomic_fractions("nonsense") == {} and canonical("O3TiBa") == "BaTiO3"
+
+
+def test_which_compositions_are_those_of_phases(hull: Hull) -> None:
+    assert hull.holds({11: 1, 17: 1}) and hull.holds({17: 4, 12: 2}) and hull.holds({14: 1})
+    assert not hull.holds({11: 2, 17: 1}) and not hull.holds({19: 1, 17: 1}) and not hull.holds({11: 1, 12: 1})

@@ -50,6 +50,11 @@ def test_every_property_has_a_value_and_a_deviation(answers: list[Predicted], ju
         assert all(answer[name][1] > 0 for name in NAMES[:3]) and answer["structure_density"][1] == 0
 
 
+def test_known_compositions_are_told_from_new_ones(judge: StructurePredictor) -> None:
+    assert all(judge.knows(formula) for formula in ("NaCl", "CsPbI3", "Si"))
+    assert not any(judge.knows(formula) for formula in ("Na7Cl2", "CsPb9I2"))
+
+
 def test_formation_energies_are_those_of_chemistry(answers: list[Predicted]) -> None:
     salt, magnesia, sodium = (answer["structure_formation_energy_per_atom"][0] for answer in answers)
     assert salt == pytest.approx(-2.1, abs=0.15) and magnesia == pytest.approx(-3.0, abs=0.2)

@@ -7,9 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
+from scipy.spatial.transform import Rotation
 
 from workers.crystals import Crystal, from_arrays, from_structure, matrix, to_structure
 from workers.potentials import Potential
+from workers.relaxation import Slope
 
 ROCK_SALT = Structure.from_spacegroup(225, Lattice.cubic(5.69), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
 
@@ -141,6 +143,46 @@ def test_forces_are_the_slope_of_the_energy(potential: Potential) -> None:
     assert slope.by_coords[1, 2] == pytest.approx((ahead - behind) / (2 * nudge), rel=0.05)
     ahead, behind = (potential.slope(numbers, coords, cell + sign * stretch).energy for sign in (1, -1))
     assert slope.by_lattice[2, 2] == pytest.approx((ahead - behind) / (2 * step), rel=0.02)
+
+
+def _measured(potential: Potential, coords: np.ndarray, cell: np.ndarray) -> Slope:
+    return potential.slope([38, 22, 8, 8, 8], coords, cell)
+
+
+def _bent() -> tuple[np.ndarray, np.ndarray]:
+    """Coordinates and cell of a perovskite without any symmetry."""
+    rng = np.random.default_rng(0)
+    crystal = _perovskite(4.1, off=0.05)
+    return np.asarray(crystal.coords) + rng.normal(0, 0.02, (5, 3)), matrix(crystal) + rng.normal(0, 0.1, (3, 3))
+
+
+def test_forces_turn_with_the_crystal(potential: Potential) -> None:
+    coords, cell = _bent()
+    turn = Rotation.from_rotvec([0.4, -1.1, 2.0]).as_matrix()
+    here, there = _measured(potential, coords, cell), _measured(potential, coords, cell @ turn.T)
+    assert there.energy == pytest.approx(here.energy, abs=1e-4)
+    np.testing.assert_allclose(there.by_coords, here.by_coords, atol=1e-3)
+    np.testing.assert_allclose(there.by_lattice, here.by_lattice @ turn.T, atol=1e-3)
+
+
+def test_forces_do_not_know_the_origin_and_add_up_to_none(potential: Potential) -> None:
+    coords, cell = _bent()
+    here, there = _measured(potential, coords, cell), _measured(potential, coords + [0.3, -0.2, 1.0], cell)
+    np.testing.assert_allclose(there.by_coords, here.by_coords, atol=1e-3)
+    np.testing.assert_allclose(here.by_coords.sum(axis=0), 0.0, atol=1e-3)
+    assert np.abs(here.by_coords).max() > 0.5
+
+
+def test_forces_follow_the_atoms_into_another_order_and_a_larger_cell(potential: Potential) -> None:
+    coords, cell = _bent()
+    here = _measured(potential, coords, cell)
+    order = [0, 1, 4, 2, 3]
+    np.testing.assert_allclose(_measured(potential, coords[order], cell).by_coords, here.by_coords[order], atol=1e-3)
+    halves = coords * [0.5, 1, 1]
+    doubled = np.vstack([halves, halves + [0.5, 0, 0]])
+    there = potential.slope([38, 22, 8, 8, 8] * 2, doubled, cell * [[2], [1], [1]])
+    assert there.energy == pytest.approx(2 * here.energy, abs=1e-4)
+    np.testing.assert_allclose(there.by_coords[:5], here.by_coords * [2, 1, 1], atol=2e-3)
 
 
 def test_inputs_are_left_alone(potential: Potential) -> None:

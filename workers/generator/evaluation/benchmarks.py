@@ -1,6 +1,6 @@
 """Benchmarks: structures that were held out, and those that are known."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ LARGEST = {"mp20": 20, "mpts52": 52}  # atoms in a cell, by benchmark; tables ar
 STRUCTURE = ["formula", "split", "lattice", "species", "frac_coords"]
 CHOICE = 20  # seed of the order in which held-out structures are taken
 
+Row = Mapping[str, Any]
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -29,11 +31,16 @@ class Target:
 
 def held_out(data: Path, count: int, split: str = "test", benchmark: str = "mp20") -> list[Target]:
     """The first so many of one split's structures in a fixed random order; all of them for a count of 0."""
-    items = [item for item in _rows(data / f"{benchmark}.parquet", STRUCTURE) if item["split"] == split]
+    return [to_target(row) for row in held_out_rows(data, split, benchmark)[: count or None]]
+
+
+def held_out_rows(data: Path, split: str, benchmark: str = "mp20", columns: Sequence[str] = ()) -> list[Row]:
+    """One split's structures in a fixed random order as rows of the benchmark's table, with more of its columns."""
+    rows = _rows(data / f"{benchmark}.parquet", [*STRUCTURE, *columns])
+    items = [item for item in rows if item["split"] == split]
     if not items:
         raise UserError(f"split {split!r}: {benchmark} has none; val or test is expected")
-    chosen = np.random.default_rng(CHOICE).permutation(len(items))[: count or None]
-    return [_target(items[i]) for i in chosen]
+    return [items[i] for i in np.random.default_rng(CHOICE).permutation(len(items))]
 
 
 def train_formulas(data: Path) -> set[str]:
@@ -59,20 +66,21 @@ def known(data: Path, formulas: Collection[str]) -> tuple[dict[str, list[Crystal
     return train, every
 
 
-def _rows(path: Path, columns: list[str]) -> list[dict[str, Any]]:
+def _rows(path: Path, columns: list[str]) -> list[Row]:
     try:
-        table: list[dict[str, Any]] = pq.read_table(path, columns=columns).to_pylist()
+        table: list[Row] = pq.read_table(path, columns=columns).to_pylist()
     except OSError as exc:
         raise UserError(f"{path}: cannot be read; a folder with the published tables is expected") from exc
     return table
 
 
-def _crystal(row: Mapping[str, Any]) -> Crystal:
+def _crystal(row: Row) -> Crystal:
     species = [str(Element.from_Z(int(z)).symbol) for z in row["species"]]
     return from_arrays(row["lattice"], species, np.asarray(row["frac_coords"], dtype=np.float64).reshape(-1, 3))
 
 
-def _target(row: Mapping[str, Any]) -> Target:
+def to_target(row: Row) -> Target:
+    """The held-out structure of a table's row."""
     crystal = _crystal(row)
     composition = from_amounts({symbol: crystal.species.count(symbol) for symbol in set(crystal.species)})
     return Target(crystal, composition.formula, round(len(crystal.species) / composition.atoms))

@@ -14,6 +14,7 @@ from workers.generator.evaluation.benchmarks import held_out, train_formulas
 from workers.generator.evaluation.desk import Desk, Json
 from workers.generator.evaluation.matching import RULE, Distance, charged_distance, closest, matched, mean_distance
 from workers.generator.evaluation.outcomes import Outcome, outcomes
+from workers.generator.evaluation.settled import settled
 from workers.generator.evaluation.shares import percent
 from workers.generator.evaluation.soundness import is_sound, smact_states
 from workers.generator.evaluation.trials import Exam, answered, from_json, questions
@@ -25,8 +26,9 @@ from workers.generator.requests import Generated
 FEW = 4  # how many of the first of a ranking are looked at
 
 
-def csp(generator: Generator, data: Path, exam: Exam, desk: Desk, energies: str | None) -> Json:
-    """The figures of one benchmark; energies are measured on a device, or not at all."""
+def csp(generator: Generator, data: Path, exam: Exam, desk: Desk, energies: str | None, settle: int = 0) -> Json:
+    """The figures of one benchmark; energies are measured on a device, or not at all. The structures of the first
+    targets to settle are relaxed there, too."""
     targets = held_out(data, exam.targets, exam.split, exam.benchmark)
     header = {"model_id": generator.card.model_id, **asdict(exam), "targets": len(targets)}
     asked = questions(targets, exam)
@@ -36,6 +38,8 @@ def csp(generator: Generator, data: Path, exam: Exam, desk: Desk, energies: str 
     seconds = sum(line["seconds"] for line in lines)
     figures = {"model": generator.card.name, **header, "rule": RULE, **summary(found), **strict(found, data)}
     figures["crystals_per_second"] = round(len(targets) * exam.samples / seconds, 1) if seconds else None
+    if energies is not None and settle:
+        figures["relaxed"] = settled(found[:settle], header, desk, energies)
     return figures if exam.split != "val" else figures | {"weights": fitted(found)}
 
 
