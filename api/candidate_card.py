@@ -13,6 +13,7 @@ from storage.profiles import Profile
 from workers.properties import STRUCTURE_PREFIX, structure_name
 
 SHOWN = 10  # structures
+NEW = "new"
 
 
 def candidate_card(profile: Profile) -> Group:
@@ -37,7 +38,25 @@ def _title(profile: Profile) -> Text:
     text.append(f"space group {group_symbol(profile.space_group)}, verdict {profile.verdict or UNKNOWN}")
     if profile.reason:
         text.append(f": {profile.reason}")
+    for line in _compared(profile):
+        text.append(f"\n{line}")
     return text
+
+
+def _compared(profile: Profile) -> Iterator[str]:
+    """What comparing with references says, as far as there were any."""
+    known = {"composition": profile.known_composition, "structure": profile.known_structure}
+    if any(known.values()):
+        yield "; ".join(f"{what} {_known(name)}" for what, name in known.items() if name)
+    if profile.hull is not None:
+        source = profile.hull["references"]
+        estimated = "an estimate, against the phases that the model knows"
+        level = profile.hull.get("level")
+        yield f"energy above hull from structure: {estimated if level is None else f'against {source} ({level})'}"
+
+
+def _known(name: str) -> str:
+    return name if name == NEW else f"known, {name}"
 
 
 def _predictions(profile: Profile) -> Table:

@@ -28,7 +28,8 @@ COMMANDS = {
     "explain": Target("api.explain:explain", "What each element adds to a prediction."),
     "train": Target("api.train:train", "A predictor of a property of your own, from a table."),
     "models": Target("api.models:models", "The models and their cards."),
-    "db": Target("api.db:db", "Make, upgrade and check a database."),
+    "data": Target("api.data:data", "Known structures: import them, or fetch them from the Materials Project."),
+    "db": Target("api.db:db", "Make, upgrade, check, back up and restore a database."),
 }
 
 

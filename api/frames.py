@@ -7,8 +7,9 @@ import pandas as pd
 
 from api.views.candidates import CandidateRow
 from api.views.tasks import FormulaExplanations, FormulaPredictions
+from storage.filters import FINDINGS
 
-TEXTS = ("formula", "verdict", "reason")
+TEXTS = ("formula", "verdict", "reason", *FINDINGS)
 WHOLE = ("id", "campaign", "nelements")
 EXPLAINED = ("formula", "property", "players", "value", "error")
 

@@ -9,15 +9,16 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from scheduler.errors import CampaignStands, InvalidSpec, OtherModels
-from scheduler.flow import KINDS, ROLES, Role, own_role
+from scheduler.flow import KINDS, Role, own_role
 from scheduler.sources import check_source
-from scheduler.spec import CampaignSpec, model_names, stages_of
+from scheduler.spec import CampaignSpec, model_names, roles_of, stages_of
 from storage.campaigns import Campaign, NewCampaign, move_campaign, read_campaign, set_priority
 from storage.campaigns import create_campaign as store_campaign
 from storage.engine import reading, transaction
 from storage.idempotency import Once, remember, remembered
 from storage.models import campaign_models, find_stored, record_model, stored_cards
 from storage.moves import cancel_chunks
+from storage.references import ReferenceSet, named_sets, use_sets
 from storage.states import CampaignState
 from workers.cards import Card, card_json
 from workers.errors import CheckpointError
@@ -48,6 +49,7 @@ def create_campaign(engine: Engine, spec: CampaignSpec, once: Once | None = None
             models=tuple((role, card.model_id) for role, card in roles),
         )
         campaign_id = store_campaign(session, new, time.time())
+        use_sets(session, campaign_id, _reference_sets(session, spec))
         if once is None or remember(session, once, campaign_id):
             return campaign_id
         session.rollback()  # the same request came twice at once, and the other one was first
@@ -57,8 +59,7 @@ def create_campaign(engine: Engine, spec: CampaignSpec, once: Once | None = None
 def model_cards(spec: CampaignSpec) -> dict[Role, Card]:
     """The cards of the models that the spec's stages need; raises InvalidSpec."""
     names = model_names(spec)
-    needed = dict.fromkeys(role for stage in stages_of(spec) for role in ROLES[stage])
-    return {role: _card_for(role, names[role]) for role in needed}
+    return {role: _card_for(role, names[role]) for role in roles_of(spec)}
 
 
 def check_models(engine: Engine, campaign: Campaign) -> None:
@@ -153,3 +154,14 @@ def _own_cards(session: Session, spec: CampaignSpec) -> dict[str, Card]:
             raise InvalidSpec(f"{problem}; `sluice train predictor` makes one")
         found[own_role(name)] = card
     return found
+
+
+def _reference_sets(session: Session, spec: CampaignSpec) -> list[ReferenceSet]:
+    """The sets that a spec names, in its order, or all that have names; raises InvalidSpec."""
+    there = {str(held.name): held for held in named_sets(session)}
+    names = list(there) if spec.judge.references is None else spec.judge.references
+    if missing := [name for name in names if name not in there]:
+        kept = ", ".join(there) or "it has none"
+        problem = f"judge.references: {missing[0]!r} is no set of this database ({kept})"
+        raise InvalidSpec(f"{problem}; `sluice data import` makes one")
+    return [there[name] for name in dict.fromkeys(names)]

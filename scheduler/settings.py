@@ -78,6 +78,15 @@ def machine_folder(database_url: str) -> Path:
     return Path.home() / ".sluice" / hashlib.blake2b(database_url.encode(), digest_size=8).hexdigest()
 
 
+def materials_project(environment: Mapping[str, str] | None = None) -> tuple[str, str]:
+    """Where the Materials Project's API is, and the key that opens it; raises InvalidSetting."""
+    env = os.environ if environment is None else environment
+    key = (_told(env, "MP_API_KEY") or "").strip()
+    if not key:
+        raise InvalidSetting("MP_API_KEY is not set; a key from https://next-gen.materialsproject.org/api is expected")
+    return env.get("MP_API_ENDPOINT") or "https://api.materialsproject.org/", key
+
+
 def child_environment(settings: Settings) -> dict[str, str]:
     """The environment that makes a child process read these same settings, with Ray locked by a token of our own."""
     own = {
@@ -91,6 +100,7 @@ def child_environment(settings: Settings) -> dict[str, str]:
         "SLUICE_LOG_FORMAT": settings.log_format,
         "SLUICE_LOG_LEVEL": settings.log_level,
         "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_raylet_start_wait_time_s": "120",  # a busy host needs more than Ray's half a minute
         "OMP_NUM_THREADS": "1",
         "PYTHONUNBUFFERED": "1",
     }

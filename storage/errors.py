@@ -29,3 +29,11 @@ class KeyTaken(UserError):
 
 class LostFence(StorageError):
     """chunk {0}: attempt {1} is not the one that runs, its results are not stored"""
+
+
+class SetTaken(UserError):
+    """references {0!r}: another process fills them; one at a time is expected"""
+
+
+class DatabaseFlawed(StorageError):
+    """database {0}: {1} flaws"""

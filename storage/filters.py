@@ -3,6 +3,7 @@
 import operator
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Any, TypeGuard
 
 from sqlalchemy import (
@@ -27,17 +28,20 @@ from workers.errors import InvalidFilter, UnansweredFilter
 from workers.filter_tree import is_foreign
 from workers.filters import And, Compare, ComparePair, Filter, Has, Known, Not, Or
 from workers.properties import column_names
+from workers.symbols import SYMBOLS
 
 Clause = ColumnElement[bool]
 Expression = ColumnElement[Any]
 Comparison = Callable[[Expression, Any], Clause]
 
-TEXTS = ("formula", "chemical_formula_reduced", "chemical_formula_anonymous", "verdict")
+FINDINGS = ("known_composition", "known_structure", "hull_references")  # what comparing with references says
+TEXTS = ("formula", "chemical_formula_reduced", "chemical_formula_anonymous", "verdict", *FINDINGS)
 NUMBERS = ("score", "nelements", "space_group", *(name for base in BUILT_IN for name in (base, base + STD)))
 # Of the candidate's row under another name, of its best crystal, of its campaign.
 ELSEWHERE = ("id", "campaign", "nsites", "last_modified")
 INDEXED = frozenset({"formula", "chemical_formula_anonymous", "verdict", "score", "space_group", *column_names()})
 LARGEST_ID = 2**63 - 1
+LISTED = 12  # elements, which make 4,095 chemical systems
 
 ORDERED: dict[str, Comparison] = {
     "<": operator.lt,
@@ -267,11 +271,24 @@ def _has(mode: str, values: list[str], scope: Scope) -> Clause:
     holders = select(ElementTable.candidate_id)
     match mode:
         case "ONLY":
-            mine = holders.where(ElementTable.element.not_in(values), ElementTable.candidate_id == CandidateTable.id)
-            return and_(column("nelements") <= len(set(values)), ~mine.exists())
+            return _has_only(sorted({value for value in values if value.isalpha()}), scope)
         case "ANY":
             return _among(holders.where(ElementTable.element.in_(values)), scope)
     return and_(true(), *(_among(holders.where(ElementTable.element == value), scope) for value in values))
+
+
+def _has_only(symbols: list[str], scope: Scope) -> Clause:
+    """Whether the candidate's chemical system is one of those that these elements make."""
+    name = "chemical_system"
+    if len(symbols) <= LISTED:
+        systems = ["-".join(some) for size in range(len(symbols)) for some in combinations(symbols, size + 1)]
+        return _range(name, [column(name).in_(systems)], scope)
+    # Too many to list: none of the other elements is in it.
+    system = literal("-", TEXT) + column(name) + "-"
+    others = (f"-{symbol}-" for symbol in SYMBOLS if symbol not in symbols)
+    without = (func.replace(system, other, "") == system for other in others)
+    # As one value: PostgreSQL takes a hundred conditions together for so rare that it would read and sort all rows.
+    return and_(column("nelements") <= len(symbols), func.coalesce(and_(true(), *without), false()))
 
 
 def _after(text: str) -> str:

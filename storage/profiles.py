@@ -9,14 +9,23 @@ from sqlalchemy.orm import Session
 from storage.candidates import BUILT_IN, STD
 from storage.errors import NotFound
 from storage.failures import Failure, read_failures
-from storage.tables import CandidateTable, ElementTable, ExplanationTable, PropertyTable, StructureTable
+from storage.tables import (
+    CampaignModelTable,
+    CampaignReferenceTable,
+    CandidateTable,
+    ExplanationTable,
+    PropertyTable,
+    ReferenceSetTable,
+    StructureTable,
+)
 
 SHOWN_FAILURES = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A candidate with its predictions (value, standard deviation), structures best first, explanations, failures."""
+    """A candidate with its predictions (value, standard deviation), structures best first, explanations, failures; the
+    hull says whose phases `structure_e_above_hull` is above, and which model told the energy."""
 
     id: int
     campaign_id: int
@@ -26,6 +35,9 @@ class Profile:
     verdict: str | None
     reason: str | None
     space_group: int | None
+    known_composition: str | None
+    known_structure: str | None
+    hull: dict[str, Any] | None
     predictions: dict[str, tuple[float, float | None]]
     structures: tuple[dict[str, Any], ...]
     explanations: tuple[dict[str, Any], ...]
@@ -45,16 +57,18 @@ def read_profile(session: Session, formula_or_id: str, campaign_id: int | None =
 
 
 def _profile(session: Session, row: Row[Any]) -> Profile:
-    elements = select(ElementTable.element).where(ElementTable.candidate_id == row.id).order_by(ElementTable.element)
     return Profile(
         id=row.id,
         campaign_id=row.campaign_id,
         formula=row.formula,
-        elements=tuple(session.scalars(elements)),
+        elements=tuple(row.chemical_system.split("-")),
         score=row.score,
         verdict=row.verdict,
         reason=row.reason,
         space_group=row.space_group,
+        known_composition=row.known_composition,
+        known_structure=row.known_structure,
+        hull=_hull(session, row),
         predictions=_predictions(session, row),
         structures=_rows(session, StructureTable, row.id, "rank"),
         explanations=_rows(session, ExplanationTable, row.id, "property"),
@@ -68,6 +82,19 @@ def _predictions(session: Session, row: Row[Any]) -> dict[str, tuple[float, floa
     columns = (PropertyTable.property, PropertyTable.value, PropertyTable.std)
     added = select(*columns).where(PropertyTable.candidate_id == row.id).order_by(PropertyTable.property)
     return found | {name: (value, std) for name, value, std in session.execute(added)}
+
+
+def _hull(session: Session, row: Row[Any]) -> dict[str, Any] | None:
+    """The set of references that a candidate's hull is of, where it is not the model's own estimate."""
+    if row.hull_references is None:
+        return None
+    role = (CampaignModelTable.campaign_id == row.campaign_id, CampaignModelTable.role == "structure")
+    found: dict[str, Any] = {"references": row.hull_references}
+    found |= {"model": session.scalar(select(CampaignModelTable.model_id).where(*role))}
+    used = select(ReferenceSetTable.level, ReferenceSetTable.digest).join(CampaignReferenceTable)
+    mine = (CampaignReferenceTable.campaign_id == row.campaign_id, ReferenceSetTable.title == row.hull_references)
+    named = session.execute(used.where(*mine)).mappings().one_or_none()
+    return found | dict(named or {})
 
 
 def _rows(

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Row, Select, func, select
 from sqlalchemy.orm import Session
 
 from storage.candidates import BUILT_IN, STD, column
-from storage.filters import NUMBERS, TEXTS, Plan, to_clause
+from storage.filters import FINDINGS, NUMBERS, TEXTS, Plan, to_clause
 from storage.structures import best_crystals
 from storage.tables import CandidateTable, PropertyTable
 from workers.errors import UserError
@@ -91,13 +91,14 @@ def sort_key(sort: str, extra: Collection[str]) -> tuple[ColumnElement[Any], boo
 
 
 def to_rows(session: Session, page: Sequence[Row[Any]], extra: Collection[str]) -> Iterator[dict[str, Any]]:
-    """The rows of a page under the names of the columns, with the properties that users added."""
+    """The rows of a page under the names of the columns, and then what comparing with references said."""
     added = _added(session, [row.id for row in page]) if extra else {}
     for row in page:
         values = row._mapping
         shown = {name: values["campaign_id" if name == "campaign" else name] for name in FIXED}
         mine = added.get(row.id, {})
-        yield shown | {key: mine.get(key) for name in extra for key in (name, name + STD)}
+        own = {key: mine.get(key) for name in extra for key in (name, name + STD)}
+        yield shown | own | {name: values[name] for name in FINDINGS}
 
 
 def _pages(session: Session, asked: Query, extra: Collection[str]) -> Iterator[Sequence[Row[Any]]]:

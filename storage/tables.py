@@ -162,6 +162,7 @@ class CandidateTable(Table):
     formula: Mapped[Text] = mapped_column(index=True)
     chemical_formula_reduced: Mapped[OptionalText]
     chemical_formula_anonymous: Mapped[OptionalText] = mapped_column(index=True)
+    chemical_system: Mapped[OptionalText] = mapped_column(index=True)  # Cs-I-Pb
     nelements: Mapped[int]
     survived: Mapped[Count]  # ordinal of the last stage that it passed
     surplus: Mapped[Flag]
@@ -193,6 +194,9 @@ class CandidateTable(Table):
     structure_bulk_modulus_std: Mapped[Real]
     structure_magnetization_density: Mapped[Real]
     structure_magnetization_density_std: Mapped[Real]
+    known_composition: Mapped[OptionalText]  # these three: a set of references, or that it holds none such
+    known_structure: Mapped[OptionalText]
+    hull_references: Mapped[OptionalText]
 
 
 # Without the unknown values: most candidates have no structure, and writing costs a step for each index.
@@ -209,7 +213,7 @@ class ElementTable(Table):
     __tablename__ = "candidate_element"
 
     element: Mapped[TextKey]
-    candidate_id: Mapped[CandidateKey] = mapped_column(index=True)
+    candidate_id: Mapped[CandidateKey]
 
 
 class PropertyTable(Table):
@@ -316,6 +320,52 @@ class CampaignModelTable(Table):
     campaign_id: Mapped[CampaignKey]
     role: Mapped[TextKey]
     model_id: Mapped[str] = mapped_column(TEXT, ForeignKey("model.id"))
+
+
+class ReferenceSetTable(Table):
+    """Reference structures of one origin and one level of theory; nameless until all have come, and once another took
+    its name. The cursor counts what has been read of `total`; times are unix seconds."""
+
+    __tablename__ = "reference_set"
+
+    id: Mapped[RowId]
+    name: Mapped[OptionalText] = mapped_column(unique=True)
+    title: Mapped[Text]
+    level: Mapped[Text]
+    origin: Mapped[Json]
+    cursor: Mapped[Count]
+    total: Mapped[OptionalCount]
+    entries: Mapped[Count]
+    digest: Mapped[Text]
+    scale: Mapped[OptionalJson]
+    created_at: Mapped[Number]
+    finished_at: Mapped[Real]
+
+
+class ReferenceTable(Table):
+    """Known structures, by the id that their set gives them; energies in eV/atom, as the set has them."""
+
+    __tablename__ = "reference"
+    __table_args__ = (Index(None, "formula"), Index(None, "set_id", "chemical_system"))
+
+    set_id: Mapped[int] = mapped_column(ROW_ID, ForeignKey("reference_set.id"), primary_key=True)
+    source_id: Mapped[TextKey]
+    formula: Mapped[Text]
+    chemical_system: Mapped[Text]
+    energy_per_atom: Mapped[Real]
+    crystal: Mapped[Json]
+    nsites: Mapped[int]
+    volume_per_atom: Mapped[Number]
+
+
+class CampaignReferenceTable(Table):
+    """Which sets of references a campaign compares with, in their order."""
+
+    __tablename__ = "campaign_reference"
+
+    campaign_id: Mapped[CampaignKey]
+    set_id: Mapped[int] = mapped_column(ROW_ID, ForeignKey("reference_set.id"), primary_key=True)
+    place: Mapped[int]
 
 
 class TokenTable(Table):

@@ -146,16 +146,26 @@ def _closes(angles: Sequence[float]) -> bool:
 
 def merge_duplicates(crystals: Sequence[Crystal]) -> list[int]:
     """For each crystal the index of the first one that is the same structure."""
-    matcher = StructureMatcher(ltol=0.3, stol=0.5, angle_tol=10)
-    structures = [to_structure(crystal).get_reduced_structure().get_primitive_structure() for crystal in crystals]
+    matcher = make_matcher()
+    structures = [reduced(crystal) for crystal in crystals]
     first: list[int] = []
     for i, structure in enumerate(structures):
-        earlier = (j for j in sorted(set(first)) if _same(matcher, structures[j], structure))
+        earlier = (j for j in sorted(set(first)) if same(matcher, structures[j], structure))
         first.append(next(earlier, i))
     return first
 
 
-def _same(matcher: StructureMatcher, one: Structure, other: Structure) -> bool:
+def make_matcher() -> StructureMatcher:
+    """What tells whether two structures are one."""
+    return StructureMatcher(ltol=0.3, stol=0.5, angle_tol=10)
+
+
+def reduced(crystal: Crystal) -> Structure:
+    """The crystal's primitive, reduced cell."""
+    return to_structure(crystal).get_reduced_structure().get_primitive_structure()
+
+
+def same(matcher: StructureMatcher, one: Structure, other: Structure) -> bool:
     """Whether two primitive, reduced structures are the same; volumes that differ much need no closer look."""
     if len(one) != len(other) or one.composition != other.composition:
         return False

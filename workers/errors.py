@@ -36,6 +36,10 @@ class InvalidFile(UserError):
     """{0}: {1}"""
 
 
+class InvalidSubstitution(UserError):
+    """replace: {0}"""
+
+
 class InvalidEnumeration(UserError):
     """source: {0}"""
 

@@ -36,6 +36,7 @@ _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,62}")
 # What filters, sorts, scores and OPTIMADE call by these names.
 RESERVED = frozenset({
     "abs", "exp", "log", "max", "min", "sqrt", "campaign", "formula", "score", "space_group", "verdict",
+    "known_composition", "known_structure", "hull_references",
     "elements", "elements_ratios", "nelements", "nsites", "id", "type", "immutable_id", "last_modified", "species",
     "assemblies", "space_group_it_number", "space_group_symbol_hall", "space_group_symbol_hermann_mauguin",
     "space_group_symbol_hermann_mauguin_extended", "space_group_symmetry_operations_xyz",

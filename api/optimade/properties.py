@@ -8,20 +8,21 @@ from optimade.models.entries import EntryResource
 from pydantic import TypeAdapter
 
 from storage.candidates import STD
+from storage.filters import FINDINGS
 from storage.queries import FIXED, SORTABLE
 from workers.filter_fields import ABSENT, ALIASES, PREFIX
 from workers.properties import unit_of
 
 TOP = ("id", "type")
-TEXTS = ("formula", "verdict")
+TEXTS = ("formula", "verdict", *FINDINGS)
 ATTRIBUTES = StructureResource.model_fields["attributes"].annotation
 STANDARD = tuple(name for name in ATTRIBUTES.model_fields if name not in ABSENT)
-OWN = tuple(PREFIX + name for name in FIXED)
+OWN = tuple(PREFIX + name for name in (*FIXED, *FINDINGS))
 
 
 def structure_properties(extra: Iterable[str]) -> dict[str, EntryInfoProperty]:
     """Each property of a structure, extra being those that users added."""
-    names = [*FIXED, *(key for name in extra for key in (name, name + STD))]
+    names = [*FIXED, *FINDINGS, *(key for name in extra for key in (name, name + STD))]
     return _standard(StructureResource, STANDARD) | {PREFIX + name: _own(name) for name in names}
 
 

@@ -11,6 +11,9 @@ from storage.profiles import Profile
 from storage.states import StageName
 from workers.properties import REGISTRY, STRUCTURE_PREFIX, unit_of
 
+_COMPARED, _ELSE = "A reference", ", or `new`; null where nothing was compared."
+_HULL = "The set of references whose hull `structure_e_above_hull` is above, or `estimate`: the model's own phases."
+
 
 class CandidateCore(BaseModel):
     """A candidate: predictions by property, each beside its standard deviation; properties that users added follow."""
@@ -25,6 +28,9 @@ class CandidateCore(BaseModel):
     verdict: str | None
     reason: str | None
     score: float | None
+    known_composition: str | None = Field(default=None, description=f"{_COMPARED} of this composition{_ELSE}")
+    known_structure: str | None = Field(default=None, description=f"{_COMPARED} of this structure{_ELSE}")
+    hull_references: str | None = Field(default=None, description=_HULL)
 
 
 def _described(name: str) -> str:
@@ -120,6 +126,11 @@ class CandidateCard(BaseModel):
     reason: str | None
     main_reason: str | None = Field(description="The strongest interaction in words, else the verdict's reason.")
     space_group: int | None
+    known_composition: str | None
+    known_structure: str | None
+    hull: dict[str, str | None] | None = Field(
+        description="Whose phases `structure_e_above_hull` is above, at which level of theory, by which model."
+    )
     predictions: dict[str, Predicted]
     structures: list[StructureEntry]
     explanations: list[ExplanationEntry]
@@ -128,7 +139,8 @@ class CandidateCard(BaseModel):
 
 def card(profile: Profile) -> CandidateCard:
     """The card of a stored candidate."""
-    same = {name: getattr(profile, name) for name in ("id", "formula", "score", "verdict", "reason", "space_group")}
+    names = ("id", "formula", "score", "verdict", "reason", "space_group", "known_composition", "known_structure")
+    same = {name: getattr(profile, name) for name in (*names, "hull")}
     return CandidateCard(
         **same,
         campaign=profile.campaign_id,

@@ -10,11 +10,13 @@ from sqlalchemy.orm import Session
 from scheduler.flow import Role
 from scheduler.pools import Ask, Models
 from scheduler.spec import PredictStage
+from scheduler.stages.comparison import References, compare, load_references
 from scheduler.stages.outcome import Order, Outcome, count, failure
 from scheduler.stages.predict import SYMBOL, as_columns, own_questions
 from storage.candidates import Judgement, mark_survivors, record_judgements
 from storage.failures import record_failures
 from storage.hashes import digest_rows
+from storage.references import Finding, record_findings
 from storage.states import StageName
 from storage.structures import best_crystals
 from workers import filters
@@ -39,15 +41,27 @@ class Demand:
     distributions: Mapping[str, Distribution]
 
 
-def load(session: Session, order: Order) -> dict[str, Crystal]:
-    """The best crystal of each formula of the chunk."""
-    stored = best_crystals(session, order.chunk.campaign_id, order.chunk.formulas or ())
-    return {formula: Crystal.from_dict(stored[formula]) for formula in order.chunk.formulas or ()}
+@dataclass(frozen=True, slots=True)
+class Case:
+    """The best crystal of each formula of a chunk, and what it is compared with."""
+
+    crystals: Mapping[str, Crystal]
+    references: References = References()
 
 
-def compute(order: Order, crystals: dict[str, Crystal], models: Models) -> Outcome:
-    """Predictions from the structures, each with a verdict."""
-    answers = dict(zip(crystals, models.ask(QUESTION, list(crystals.values())), strict=True))
+def load(session: Session, order: Order) -> Case:
+    """The chunk's crystals, and what references there are of their chemical systems."""
+    campaign, formulas = order.chunk.campaign_id, tuple(order.chunk.formulas or ())
+    stored = best_crystals(session, campaign, formulas)
+    crystals = {formula: Crystal.from_dict(stored[formula]) for formula in formulas}
+    return Case(crystals, load_references(session, campaign, formulas))
+
+
+def compute(order: Order, case: Case, models: Models) -> Outcome:
+    """Predictions from the structures, each with a verdict and what was found by comparing."""
+    crystals = case.crystals
+    said = dict(zip(crystals, models.ask(QUESTION, list(crystals.values())), strict=True))
+    answers, findings = compare(crystals, said, case.references, models)
     failures = tuple(
         failure(order, formula, answer) for formula, answer in answers.items() if isinstance(answer, Failure)
     )
@@ -60,13 +74,15 @@ def compute(order: Order, crystals: dict[str, Crystal], models: Models) -> Outco
     confirmed = [row.formula for row in judgements if row.verdict == CONFIRMED]
     digest = digest_rows((row.formula, row.verdict, *sorted(row.predictions.items())) for row in judgements)
     counts = count(len(crystals), len(confirmed), failures)
-    return Outcome(counts, digest, failures, {"judgements": judgements, "survivors": confirmed})
+    rows: dict[str, Sequence[object]] = {"judgements": judgements, "survivors": confirmed, "findings": findings}
+    return Outcome(counts, digest, failures, rows)
 
 
 def record(session: Session, order: Order, outcome: Outcome) -> None:
     """Store verdicts and failures."""
     campaign = order.chunk.campaign_id
     record_judgements(session, campaign, cast(Sequence[Judgement], outcome.rows["judgements"]))
+    record_findings(session, campaign, cast(Sequence[Finding], outcome.rows["findings"]))
     mark_survivors(session, campaign, StageName.JUDGE, cast(Sequence[str], outcome.rows["survivors"]))
     record_failures(session, campaign, outcome.failures)
 

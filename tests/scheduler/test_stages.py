@@ -235,7 +235,7 @@ def test_judge_disputes_what_the_structure_model_cannot_say() -> None:
 def test_judge_counts_every_crystal() -> None:
     answers = {"crystal": {"structure_" + name: pair for name, pair in values(1.3, 0.02).items()}}
     crystals = {"CuS": cube(5.0, "Cu", "S"), "CuS2": cube(5.0, "Cu", "S", "S")}
-    outcome = judge.compute(order(StageName.JUDGE, predict={"where": WHERE}), crystals, Chemists(answers))  # type: ignore[arg-type]
+    outcome = judge.compute(order(StageName.JUDGE, predict={"where": WHERE}), judge.Case(crystals), Chemists(answers))  # type: ignore[arg-type]
     assert (outcome.counts.input, outcome.counts.survived, outcome.rows["survivors"]) == (2, 2, ["CuS", "CuS2"])
 
 
@@ -317,7 +317,7 @@ def test_judge_lets_stand_what_predictors_of_ones_own_said_of_the_formula() -> N
     tables = {"predictors": ["hardness"], "where": "P(hardness > 10) >= 0.5 AND band_gap > 1 AND hardness > 12"}
     answers = {**PREDICTED, "crystal": {"structure_band_gap": (1.3, 0.1)}}
     crystals = {"CuS": cube(5.0, "Cu", "S"), "Cu2S": cube(5.0, "Cu", "Cu", "S")}
-    outcome = judge.compute(order(StageName.JUDGE, predict=tables), crystals, Learned(answers))  # type: ignore[arg-type]
+    outcome = judge.compute(order(StageName.JUDGE, predict=tables), judge.Case(crystals), Learned(answers))  # type: ignore[arg-type]
     verdicts = {row.formula: row.verdict for row in outcome.rows["judgements"]}  # type: ignore[attr-defined]
     assert verdicts == {"CuS": "confirmed", "Cu2S": "disputed"}
     assert all(set(row.predictions) == {"structure_band_gap"} for row in outcome.rows["judgements"])  # type: ignore[attr-defined]

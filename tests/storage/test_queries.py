@@ -5,6 +5,7 @@ import pytest
 
 from storage.candidates import NewCandidate
 from storage.engine import reading, transaction
+from storage.filters import FINDINGS
 from storage.queries import PAGE, Query, columns, query, query_crystals
 from storage.structures import NewStructure, record_structures
 from workers.errors import InvalidFilter, UserError
@@ -57,9 +58,9 @@ def test_a_limit_cuts_the_same_list(stocked) -> None:
 def test_rows_have_the_columns_of_the_contract(stocked) -> None:
     (row,) = ask(stocked, limit=1)
     with reading(stocked.engine) as session:
-        assert list(row) == columns(session)
+        assert list(row) == [*columns(session), *FINDINGS]
+        assert columns(session)[-2:] == ["hardness", "hardness_std"]
     assert list(row)[:6] == ["campaign", "formula", "verdict", "score", "band_gap", "band_gap_std"]
-    assert list(row)[-2:] == ["hardness", "hardness_std"]
 
 
 def test_a_filter_and_a_campaign_narrow_the_list(stocked) -> None:
