@@ -11,7 +11,7 @@ from fastapi import Request
 
 from api.errors import InvalidRequest, UnknownType
 from scheduler.errors import InvalidSpec
-from scheduler.spec import CampaignSpec, FileSource, model_names, parse_spec
+from scheduler.spec import CampaignSpec, FormulaFile, model_names, parse_spec
 
 PLACE = "spec"
 MODEL_NAME = pattern(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
@@ -19,13 +19,27 @@ MODEL_NAME = pattern(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 async def spec_of(request: Request) -> CampaignSpec:
     """The spec in a request's body; raises InvalidSpec, UnknownType."""
+    return await run_sync(_read, *await _body(request))  # a long spec holds up nobody else
+
+
+async def tables_of(request: Request) -> dict[str, Any]:
+    """What a request's body says, whether it is a spec or not yet; raises InvalidSpec, UnknownType."""
+    return await run_sync(read_tables, *await _body(request))
+
+
+async def _body(request: Request) -> tuple[str, bytes]:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in FORMS:
         raise UnknownType(kind, " or ".join(FORMS))
-    return await run_sync(_read, kind, await request.body())  # a long spec holds up nobody else
+    return kind, await request.body()
 
 
 def _read(kind: str, body: bytes) -> CampaignSpec:
+    return checked(parse_spec(read_tables(kind, body), PLACE))
+
+
+def read_tables(kind: str, body: bytes) -> dict[str, Any]:
+    """What a body of a kind in FORMS says; raises InvalidSpec."""
     name, read = FORMS[kind]
     try:
         data = read(body.decode())
@@ -34,16 +48,22 @@ def _read(kind: str, body: bytes) -> CampaignSpec:
         raise InvalidSpec(f"{PLACE}: not {name}: {reason}") from exc
     if not isinstance(data, dict):
         raise InvalidSpec(f"{PLACE}: a table of keys and values is expected")
-    return checked(parse_spec(data, PLACE))
+    return data
 
 
 def checked(spec: CampaignSpec) -> CampaignSpec:
     """The spec, unless it names files of the server; raises InvalidSpec."""
-    if isinstance(spec.source, FileSource):
-        raise InvalidSpec(f"{PLACE}: source.kind = 'file': a server reads no files; 'list' or 'enumerate' is expected")
+    if isinstance(spec.source, FormulaFile):
+        what = f"{PLACE}: source.path = {spec.source.path!r}: a server reads no files"
+        raise InvalidSpec(f"{what}; 'list', 'enumerate' or 'generate' is expected")
+    check_model_names(spec)
+    return spec
+
+
+def check_model_names(spec: CampaignSpec) -> None:
+    """Raise InvalidRequest for a spec that gives a model by its folder."""
     for name in model_names(spec).values():
         check_model_name(name)
-    return spec
 
 
 def check_model_name(name: str) -> None:

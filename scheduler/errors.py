@@ -35,6 +35,10 @@ class OtherModels(UserError):
     """campaign {0} began with {1} {2:.12}, here is {3:.12}; the same weights, or a new campaign, are expected"""
 
 
+class NoAnswer(SluiceError):
+    """{0}: {1}"""
+
+
 class CampaignStands(UserError):
     """campaign {0} is {1} and cannot become {2}"""
 

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from storage.states import StageName
 from workers.generator.kinds import KINDS as GENERATOR_KINDS
+from workers.generator.kinds import PROPOSERS
 
 UPSTREAM: dict[StageName, StageName | None] = {
     StageName.PREDICT: None,
@@ -17,12 +18,14 @@ UPSTREAM: dict[StageName, StageName | None] = {
 class Role(StrEnum):
     """What a model does in a campaign."""
 
+    PROPOSER = "proposer"
     COMPOSITION = "composition"
     GENERATOR = "generator"
     STRUCTURE = "structure"
 
 
 KINDS: dict[Role, tuple[str, ...]] = {
+    Role.PROPOSER: PROPOSERS,
     Role.COMPOSITION: ("composition-predictor",),
     Role.GENERATOR: GENERATOR_KINDS,
     Role.STRUCTURE: ("structure-predictor",),

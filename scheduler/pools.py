@@ -59,7 +59,7 @@ class Pools:
             return self._pools[(name, model_id)]
 
     def _size(self, role: Role) -> int:
-        return 1 if role == Role.GENERATOR else self._settings.actors
+        return 1 if role in (Role.PROPOSER, Role.GENERATOR) else self._settings.actors
 
     def _plan(self, name: str, model_id: str, loader: Loader) -> ActorPlan:
         gpus = 0.0 if self._settings.device == "cpu" else 0.2

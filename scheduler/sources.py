@@ -1,4 +1,4 @@
-"""Where a campaign's formulas come from: an enumeration addressed by index, a file kept in slices, or the spec."""
+"""Where a campaign's formulas come from: an enumeration, proposals of a generator, slices of a file, or the spec."""
 
 import sqlite3
 import tempfile
@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from scheduler.errors import InvalidSource
-from scheduler.spec import EnumerateSource, FileSource, ListSource, Source
+from scheduler.spec import EnumerateSource, FormulaFile, GenerateSource, ListSource, Source, SubstituteSource
 from storage.chunks import Chunk
 from storage.engine import transaction
 from storage.failures import NewFailure, record_failures
@@ -25,6 +25,8 @@ from workers.enumeration import Enumeration
 from workers.errors import InvalidFormula
 from workers.formula_files import Line
 from workers.formula_files import read_formulas as read_lines
+from workers.generator.symmetry.placement import places
+from workers.substitution import Substitution
 
 LINES = 8192  # of a file in one slice
 LONGEST = 200  # characters of a bad line that are kept
@@ -34,18 +36,30 @@ def check_source(source: Source) -> int | None:
     """The size of a source where that is known without keeping it; raises UserError for one that cannot be used."""
     if isinstance(source, ListSource):
         return len(source.formulas)
+    if isinstance(source, GenerateSource):
+        _check_cell(source)
+        return source.count
     if isinstance(source, EnumerateSource):
         size = len(enumeration(source.model_dump_json()))
         if size == 0:
             raise InvalidSource("source: these elements have no charge-balanced composition within max_atoms")
         return size
     # The whole file is read, so that what cannot be read is told before anything is stored.
-    if sum(1 for _ in _lines(source)) == 0:
+    if sum(1 for _ in _written(source)) == 0:
         raise InvalidSource(f"{source.path}: empty; a file with at least one formula is expected")
+    if next(_lines(source), None) is None:
+        raise InvalidSource(f"{source.path}: nothing comes of its formulas; elements that are in them are expected")
     return None
 
 
-def ingest(engine: Engine, campaign_id: int, source: FileSource, on_lines: Callable[[int], None]) -> None:
+def _check_cell(source: GenerateSource) -> None:
+    if source.space_group is None or (smallest := min(places(source.space_group).sizes)) <= source.max_atoms:
+        return
+    what = f"source.max_atoms = {source.max_atoms}: a cell of space group {source.space_group} has at least {smallest}"
+    raise InvalidSource(f"{what} atoms")
+
+
+def ingest(engine: Engine, campaign_id: int, source: FormulaFile, on_lines: Callable[[int], None]) -> None:
     """Keep a file's formulas with the campaign; the same file gives the same slices, so that a repeat adds nothing.
 
     Raises InvalidSource where the file is not the one that was begun.
@@ -66,18 +80,20 @@ def ingest(engine: Engine, campaign_id: int, source: FileSource, on_lines: Calla
         set_source_size(session, campaign_id, piece.start)
 
 
-def _keep(session: Session, campaign_id: int, piece: Slice, source: FileSource) -> None:
+def _keep(session: Session, campaign_id: int, piece: Slice, source: FormulaFile) -> None:
     if not add_slice(session, campaign_id, piece):
         what = f"{source.path}: changed since campaign {campaign_id} began to read it"
         raise InvalidSource(f"{what}; the file as it was, or a new campaign, is expected")
 
 
 def formulas_of(session: Session, chunk: Chunk, source: Source) -> list[str]:
-    """The formulas of a chunk of the first stage."""
+    """The formulas of a chunk of the first stage; empty texts where a generator is still to propose them."""
     start, stop = chunk.start or 0, chunk.stop or 0
     if isinstance(source, ListSource):
         return source.formulas[start:stop]
-    if isinstance(source, FileSource):
+    if isinstance(source, GenerateSource):
+        return [""] * (stop - start)
+    if isinstance(source, FormulaFile):
         return read_formulas(session, chunk.campaign_id, start, stop)
     return [composition.formula for composition in enumeration(source.model_dump_json()).slice(start, stop)]
 
@@ -96,8 +112,25 @@ def enumeration(source: str) -> Enumeration:
     )
 
 
-def _lines(source: FileSource) -> Iterator[Line]:
+def _written(source: FormulaFile) -> Iterator[Line]:
     return read_lines(Path(source.path), source.column)
+
+
+def _lines(source: FormulaFile) -> Iterator[Line]:
+    """The formulas to be screened, each with the line that it comes from; a bad line stays as it is."""
+    if not isinstance(source, SubstituteSource):
+        return _written(source)
+    substitution = source.substitution()
+    return (Line(line.number, text) for line in _written(source) for text in _substituted(line.text, substitution))
+
+
+def _substituted(text: str, substitution: Substitution) -> Iterator[str]:
+    try:
+        known = parse_formula(text)
+    except InvalidFormula:
+        yield text
+    else:
+        yield from (made.formula for made in substitution.of(known))
 
 
 def _sliced(

@@ -1,15 +1,15 @@
 """What a campaign shall do: the spec, its TOML form, and what people are told when it does not fit."""
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 from scheduler.errors import InvalidSpec
-from scheduler.flow import Role
+from scheduler.flow import ROLES, Role
 from storage.states import StageName
 from workers.compositions import parse_formula
 from workers.errors import UserError
@@ -22,6 +22,7 @@ from workers.generator.symmetry.vocabulary import MAX_ATOMS
 from workers.probabilities import chances_in, parse_screen_filter
 from workers.properties import STD, own_name_flaw
 from workers.scores import DEFAULT_SCORE, NAMES, parse_score
+from workers.substitution import Substitution
 
 PREDICTED = ("band_gap", "formation_energy_per_atom", "e_above_hull")
 FILTERABLE = frozenset({*PREDICTED, *(name + STD for name in PREDICTED), "formula", "elements", "nelements"})
@@ -52,12 +53,37 @@ class EnumerateSource(Table):
     max_atoms: Annotated[int, Field(ge=2)] = 20
 
 
-class FileSource(Table):
-    """The formulas of a file; `column` defaults to `formula`, else the first."""
+class FormulaFile(Table):
+    """A file of formulas; `column` defaults to `formula`, else the first."""
 
-    kind: Literal["file"]
     path: str
     column: str | None = None
+
+
+class FileSource(FormulaFile):
+    """The formulas of a file."""
+
+    kind: Literal["file"]
+
+
+class SubstituteSource(FormulaFile):
+    """What comes of the formulas of a file when elements take the place of others, one or several at once."""
+
+    kind: Literal["substitute"]
+    replace: dict[str, list[str]]
+    charge_balanced: bool = False
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        try:
+            self.substitution()
+        except UserError as exc:
+            raise ValueError(str(exc)) from exc
+        return self
+
+    def substitution(self) -> Substitution:
+        """What is done to each formula."""
+        return Substitution(self.replace, self.charge_balanced)
 
 
 class ListSource(Table):
@@ -75,7 +101,53 @@ class ListSource(Table):
             raise ValueError(str(exc)) from exc
 
 
-Source = EnumerateSource | FileSource | ListSource
+class Wishes(Table):
+    """What a generator is asked for, and how freely it draws."""
+
+    model: str = "crystal-generator"
+    temperature: Annotated[float, Field(gt=0, le=5, strict=False)] = 0.7
+    top_p: Annotated[float, Field(gt=0, le=1, strict=False)] = 1.0
+    guidance: Annotated[float, Field(ge=0, le=20, strict=False)] = 1.0
+    space_group: Annotated[int, Field(ge=1, le=230)] | None = None
+    max_atoms: Annotated[int, Field(ge=1, le=MAX_ATOMS)] = 20
+    density: Wish = None
+    band_gap: Wish = None
+    magnetization_density: Wish = None
+    hhi: Wish = None
+    bulk_modulus: Wish = None
+
+    @field_validator("model")
+    @classmethod
+    def _full_model(cls, name: str) -> str:
+        return full_name(name)
+
+    @field_validator(*BY_NAME)
+    @classmethod
+    def _checked_wish(cls, value: float | None, info: ValidationInfo) -> float | None:
+        if value is not None:
+            try:
+                check_condition(str(info.field_name), value)
+            except UserError as exc:
+                raise ValueError(str(exc)) from exc
+        return value
+
+    @property
+    def wanted(self) -> tuple[tuple[str, float], ...]:
+        """The conditions that are asked for."""
+        values = ((name, getattr(self, name)) for name in BY_NAME)
+        return tuple((name, value) for name, value in values if value is not None)
+
+
+class GenerateSource(Wishes):
+    """So many formulas that a generator proposes for what is wished; csp wishes the same unless it says otherwise."""
+
+    kind: Literal["generate"]
+    count: Count
+    charge_balanced: bool = False
+    novel: bool = False  # leave out the compositions of known phases
+
+
+Source = EnumerateSource | FileSource | GenerateSource | ListSource | SubstituteSource
 
 
 class PredictStage(Table):
@@ -118,44 +190,12 @@ class PredictStage(Table):
         return SCORABLE | with_stds(self.predictors)
 
 
-class Drawing(Table):
+class Drawing(Wishes):
     """How crystal structures are drawn, ranked and relaxed, and what they are steered towards."""
 
-    model: str = "crystal-generator"
     structures: Annotated[int, Field(ge=0, le=MOST_DRAWN)] = 8
     rank: Literal["likelihood", "energy", "both"] = "energy"
     relax_steps: Annotated[int, Field(ge=0, le=MOST_STEPS)] = 30
-    temperature: Annotated[float, Field(gt=0, le=5, strict=False)] = 0.7
-    top_p: Annotated[float, Field(gt=0, le=1, strict=False)] = 1.0
-    guidance: Annotated[float, Field(ge=0, le=20, strict=False)] = 1.0
-    space_group: Annotated[int, Field(ge=1, le=230)] | None = None
-    max_atoms: Annotated[int, Field(ge=1, le=MAX_ATOMS)] = 20
-    density: Wish = None
-    band_gap: Wish = None
-    magnetization_density: Wish = None
-    hhi: Wish = None
-    bulk_modulus: Wish = None
-
-    @field_validator("model")
-    @classmethod
-    def _full_model(cls, name: str) -> str:
-        return full_name(name)
-
-    @field_validator(*BY_NAME)
-    @classmethod
-    def _checked_wish(cls, value: float | None, info: ValidationInfo) -> float | None:
-        if value is not None:
-            try:
-                check_condition(str(info.field_name), value)
-            except UserError as exc:
-                raise ValueError(str(exc)) from exc
-        return value
-
-    @property
-    def wanted(self) -> tuple[tuple[str, float], ...]:
-        """The conditions that are asked for."""
-        values = ((name, getattr(self, name)) for name in BY_NAME)
-        return tuple((name, value) for name, value in values if value is not None)
 
 
 class CspStage(Drawing):
@@ -168,6 +208,7 @@ class JudgeStage(Table):
     """Properties again, from the best structure."""
 
     model: str = "structure-predictor"
+    references: list[str] | None = None  # sets of the database, by name; all of them, the latest first, where unset
 
 
 class Explaining(Table):
@@ -200,6 +241,18 @@ class CampaignSpec(Table):
     csp: CspStage | None = None
     judge: JudgeStage = JudgeStage()
     explain: ExplainStage | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _same_wishes(cls, data: object) -> object:
+        """Crystals are drawn as their formulas were proposed, but for what csp says itself."""
+        if not isinstance(data, Mapping):
+            return data
+        source, csp = data.get("source"), data.get("csp")
+        if not isinstance(source, Mapping) or not isinstance(csp, Mapping) or source.get("kind") != "generate":
+            return data
+        wishes = {name: source[name] for name in Wishes.model_fields if name in source}
+        return {**data, "csp": {**wishes, **csp}}
 
     @field_validator("name")
     @classmethod
@@ -240,10 +293,25 @@ def stages_of(spec: CampaignSpec) -> tuple[StageName, ...]:
     return tuple(stages)
 
 
+def roles_of(spec: CampaignSpec) -> tuple[Role, ...]:
+    """The roles that the source and the stages need filled, each once."""
+    roles = [role for stage in stages_of(spec) for role in ROLES[stage]]
+    if isinstance(spec.source, GenerateSource):
+        roles += (Role.PROPOSER, Role.STRUCTURE) if spec.source.novel else (Role.PROPOSER,)
+    return tuple(dict.fromkeys(roles))
+
+
 def model_names(spec: CampaignSpec) -> dict[Role, str]:
     """The models that a spec asks for, by role."""
     csp = spec.csp or CspStage()
-    return {Role.COMPOSITION: spec.predict.model, Role.GENERATOR: csp.model, Role.STRUCTURE: spec.judge.model}
+    names = {Role.COMPOSITION: spec.predict.model, Role.GENERATOR: csp.model, Role.STRUCTURE: spec.judge.model}
+    return names | ({Role.PROPOSER: spec.source.model} if isinstance(spec.source, GenerateSource) else {})
+
+
+SOURCES: dict[int | str, type[Table]] = {
+    "enumerate": EnumerateSource, "file": FileSource, "generate": GenerateSource, "list": ListSource,
+    "substitute": SubstituteSource,
+}  # fmt: skip
 
 
 def load_spec(path: Path) -> CampaignSpec:
@@ -272,8 +340,17 @@ def parse_spec(data: dict[str, object], place: str) -> CampaignSpec:
         raise InvalidSpec(f"{place}: {_in_one_line(exc.errors()[0])}") from exc
 
 
+def flaws(data: dict[str, object]) -> list[str]:
+    """All that does not fit in these tables, a line each."""
+    try:
+        CampaignSpec.model_validate(data)
+    except ValidationError as exc:
+        return [_in_one_line(error) for error in exc.errors()]
+    return []
+
+
 def _in_one_line(error: ErrorDetails) -> str:
-    key = ".".join(str(part) for part in error["loc"] if part not in ("enumerate", "file", "list"))
+    key = ".".join(str(part) for part in error["loc"] if part not in SOURCES)
     match error["type"]:
         case "extra_forbidden":
             return f"unknown key {key!r}; {', '.join(_accepted(error['loc'][:-1]))} are accepted"
@@ -289,7 +366,7 @@ def _in_one_line(error: ErrorDetails) -> str:
 def _accepted(place: tuple[int | str, ...]) -> list[str]:
     tables: dict[int | str, type[Table]] = {
         "predict": PredictStage, "csp": CspStage, "judge": JudgeStage, "explain": ExplainStage,
-        "enumerate": EnumerateSource, "file": FileSource, "list": ListSource,
+        **SOURCES,
     }  # fmt: skip
     table = tables.get(place[-1], CampaignSpec) if place else CampaignSpec
     return list(table.model_fields)

@@ -95,6 +95,12 @@ def read_chunk(session: Session, chunk_id: int) -> Chunk:
     return to_chunk(row)
 
 
+def count_duplicates(session: Session, chunk_id: int, number: int) -> None:
+    """Note that so many survivors of a chunk that has just ended stood already, from other chunks."""
+    values = {"survived": ChunkTable.survived - number, "duplicate": ChunkTable.duplicate + number}
+    changed(session, update(ChunkTable).where(ChunkTable.id == chunk_id).values(values))
+
+
 def to_chunk(row: RowMapping) -> Chunk:
     """The chunk of a row with COLUMNS."""
     formulas = None if row["formulas"] is None else tuple(row["formulas"])

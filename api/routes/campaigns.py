@@ -27,6 +27,12 @@ EXAMPLE = {
     "csp": {"top": 20, "structures": 8},
     "explain": {"top": 10},
 }
+PROPOSED = {
+    "name": "new absorbers",
+    "source": {"kind": "generate", "count": 2000, "band_gap": 1.4, "novel": True, "charge_balanced": True},
+    "predict": {"where": "band_gap >= 1.1 AND band_gap <= 1.7 AND e_above_hull <= 0.1"},
+    "csp": {"top": 20, "structures": 4},
+}
 TOML = """name = "tellurides"
 [source]
 kind = "list"
@@ -37,9 +43,12 @@ top = 2
 BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "description": "The spec, as `sluice screen` takes it; its source is `enumerate` or `list`.",
+        "description": "The spec, as `sluice screen` takes it; its source is `enumerate`, `generate` or `list`.",
         "content": {
-            "application/json": {"schema": {"$ref": "#/components/schemas/CampaignSpec"}, "example": EXAMPLE},
+            "application/json": {
+                "schema": {"$ref": "#/components/schemas/CampaignSpec"},
+                "examples": {"enumerated": {"value": EXAMPLE}, "generated": {"value": PROPOSED}},
+            },
             "application/toml": {"schema": {"type": "string"}, "example": TOML},
         },
     }

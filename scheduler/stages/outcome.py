@@ -51,9 +51,9 @@ def failure(order: Order, formula: str, answer: Refused | Failure, place: str = 
     return NewFailure(order.chunk.stage, formula, place, kind, answer.reason, order.chunk.id)
 
 
-def count(size: int, survived: int, failures: Sequence[NewFailure]) -> Counts:
+def count(size: int, survived: int, failures: Sequence[NewFailure], duplicate: int = 0) -> Counts:
     """The counts of a chunk whose other inputs were rejected."""
     invalid = sum(row.kind == "invalid" for row in failures)
     failed = len(failures) - invalid
-    rejected = size - survived - invalid - failed
-    return Counts(input=size, survived=survived, rejected=rejected, invalid=invalid, failed=failed)
+    rejected = size - survived - duplicate - invalid - failed
+    return Counts(size, survived, rejected, duplicate, invalid, failed)

@@ -1,7 +1,7 @@
 """Predict: compositions of the source, their properties, and those that the filter keeps."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -11,11 +11,14 @@ from sqlalchemy.orm import Session
 from scheduler.flow import Role
 from scheduler.pools import Ask, Models
 from scheduler.sources import formulas_of
-from scheduler.spec import CampaignSpec
+from scheduler.spec import CampaignSpec, GenerateSource
 from scheduler.stages.outcome import Order, Outcome, count, failure
+from scheduler.stages.proposals import novel, propose
 from storage.candidates import NewCandidate, record_candidates
+from storage.chunks import count_duplicates
 from storage.failures import record_failures
 from storage.hashes import digest_rows
+from storage.references import mark_known_compositions
 from workers import filters, scores
 from workers.models import Refused
 from workers.pool import Failure
@@ -33,31 +36,43 @@ def load(session: Session, order: Order) -> list[str]:
 
 
 def compute(order: Order, formulas: list[str], models: Models) -> Outcome:
-    """Predictions, and of those that the filter keeps the score."""
-    answers = ask_all(order.spec.predict.predictors, formulas, models)
+    """Predictions, and of those that the filter keeps the score; a formula that is proposed again counts as duplicate
+    where it is kept."""
+    source = order.spec.source
+    proposed = propose(order, source, models) if isinstance(source, GenerateSource) else formulas
+    pairs = list(_answered(order.spec.predict.predictors, proposed, models))
     start = order.chunk.start or 0
     failures = tuple(
         failure(order, formula, answer, f"source {start + place}")
-        for place, (formula, answer) in enumerate(zip(formulas, answers, strict=True))
+        for place, (formula, answer) in enumerate(pairs)
         if isinstance(answer, Refused | Failure)
     )
-    answered = [
-        (formula, cast(Predicted, answer))
-        for formula, answer in zip(formulas, answers, strict=True)
-        if not isinstance(answer, Refused | Failure)
-    ]
-    candidates = select(order.spec, answered, models)
+    answered = [(formula, cast(Predicted, one)) for formula, one in pairs if not isinstance(one, Refused | Failure)]
+    candidates = select(order.spec, list(dict(answered).items()), models)
+    candidates = novel(source, candidates, models)
+    kept = {row.formula for row in candidates}
+    repeats = sum(formula in kept for formula, _ in answered) - len(kept)
     rows = ((formula, *sorted(predicted.items())) for formula, predicted in answered)
-    counts = count(len(formulas), len(candidates), failures)
+    counts = count(len(pairs), len(candidates), failures, repeats)
     return Outcome(counts, digest_rows(rows), failures, {"candidates": candidates})
 
 
 def record(session: Session, order: Order, outcome: Outcome) -> None:
-    """Store candidates and failures."""
+    """Store candidates and failures; what another chunk has stored as well counts as duplicate."""
     rows = cast(Sequence[NewCandidate], outcome.rows["candidates"])
     new = record_candidates(session, order.chunk.campaign_id, order.chunk.id, rows)
-    assert len(new) == len(rows), "duplicates are settled before chunking"
+    if len(new) < len(rows):
+        assert isinstance(order.spec.source, GenerateSource), "duplicates are settled before chunking"
+        count_duplicates(session, order.chunk.id, len(rows) - len(new))
+    mark_known_compositions(session, order.chunk.campaign_id, order.chunk.id)
     record_failures(session, order.chunk.campaign_id, outcome.failures)
+
+
+def _answered(own: Sequence[str], proposed: Sequence[object], models: Models) -> Iterator[tuple[str, object]]:
+    """Each formula with what is said of it, asked once; why there is no formula stands in the place of both."""
+    distinct = list(dict.fromkeys(one for one in proposed if isinstance(one, str)))
+    said = dict(zip(distinct, ask_all(own, distinct, models), strict=True))
+    return ((one, said[one]) if isinstance(one, str) else ("", one) for one in proposed)
 
 
 def ask_all(own: Sequence[str], formulas: Sequence[str], models: Models) -> list[object]:

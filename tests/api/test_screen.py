@@ -17,6 +17,12 @@ kind = "enumerate"
 cations = ["Ba", "Cs"]
 anions = ["Te", "I"]
 """
+GENERATED = """
+[source]
+kind = "generate"
+count = 10
+space_group = 225
+"""
 SMALL = """
 [source]
 kind = "file"
@@ -42,7 +48,14 @@ LINES = ["formula", "CdTe", "GaAs", "Cd1 Te1", "NaCl", "Xx2O", "Fe0.62C0.38", "H
         (SPEC.replace('"Cs"', '"Xx"'), ["Xx"]),
         (SPEC.replace('"Cs"', '"He"'), ["He"]),
         (SPEC.replace('["Te", "I"]', "[]"), ["anions"]),
-        ("[source]\nkind = 'guess'", ["guess"]),
+        ("[source]\nkind = 'guess'", ["guess", "generate", "substitute"]),
+        (GENERATED.replace("10", "0"), ["source.count", "0"]),
+        (GENERATED.replace("225", "231"), ["source.space_group", "231"]),
+        (GENERATED + "beauty = 3", ["source.beauty", "band_gap"]),
+        (GENERATED + "density = 99", ["density 99", "25 g/cm³"]),
+        (GENERATED + 'model = "crystallm"', ["crystallm-generator", "materium-generator"]),
+        (GENERATED + 'model = "composition-predictor"', ["composition-predictor", "crystal-generator"]),
+        (GENERATED.replace("225", "230") + "max_atoms = 7", ["max_atoms = 7", "at least 8 atoms"]),
         ("name = 'x'", ["source"]),
         ("[source\n", ["TOML"]),
     ],

@@ -1,12 +1,16 @@
 """The spec that `sluice screen` makes of a file and options."""
 
 from pathlib import Path
+from tomllib import loads
 
 import pytest
 
+from api.routes.campaigns import EXAMPLE, PROPOSED, TOML
 from api.spec_options import SpecOptions, asked_spec
+from scheduler.campaigns import model_cards
 from scheduler.errors import InvalidSpec
-from scheduler.spec import stages_of
+from scheduler.sources import check_source
+from scheduler.spec import load_spec, parse_spec, roles_of, stages_of
 from storage.states import StageName
 
 CAMPAIGNS = Path(__file__).parents[2] / "deploy" / "campaigns"
@@ -56,3 +60,16 @@ def test_an_option_that_does_not_fit_is_refused(toml: Path, options: SpecOptions
 @pytest.mark.parametrize("name", ["solar-absorbers", "from-file"])
 def test_the_examples_are_campaigns_of_all_four_stages(name: str) -> None:
     assert stages_of(asked_spec(CAMPAIGNS / f"{name}.toml", SpecOptions())) == tuple(StageName)
+
+
+@pytest.mark.parametrize("path", sorted(CAMPAIGNS.glob("*.toml")), ids=lambda path: path.stem)
+def test_every_example_has_something_to_screen_and_models_for_it(path: Path) -> None:
+    spec = load_spec(path)
+    size = check_source(spec.source)
+    assert size is None or size > 0
+    assert set(model_cards(spec)) == set(roles_of(spec))
+
+
+def test_the_described_bodies_are_specs() -> None:
+    assert [parse_spec(body, "example").name for body in (EXAMPLE, PROPOSED)] == ["tellurides", "new absorbers"]
+    assert parse_spec(loads(TOML), "example").name == "tellurides"

@@ -35,12 +35,17 @@ run_campaign(settings, open_database(settings.database_url), int(sys.argv[1]), l
 """
 
 
-@pytest.fixture(scope="module")
-def spec() -> CampaignSpec:
-    source = {"kind": "enumerate", "cations": ["Cu", "Ba", "Ga", "In", "Sn", "Cs", "Ag", "Zn", "Pb", "Ge", "Sb"],
-              "anions": ["S", "Se", "Te", "I"], "cation_counts": [2], "max_atoms": 12}  # fmt: skip
+ENUMERATED = {
+    "kind": "enumerate", "cations": ["Cu", "Ba", "Ga", "In", "Sn", "Cs", "Ag", "Zn", "Pb", "Ge", "Sb"],
+    "anions": ["S", "Se", "Te", "I"], "cation_counts": [2], "max_atoms": 12,
+}  # fmt: skip
+GENERATED = {"kind": "generate", "count": 1300, "band_gap": 1.4, "max_atoms": 8, "novel": True}
+
+
+@pytest.fixture(scope="module", params=[ENUMERATED, GENERATED], ids=["enumerated", "generated"])
+def spec(request: pytest.FixtureRequest) -> CampaignSpec:
     tables = {
-        "source": source,
+        "source": request.param,
         "seed": 11,
         "predict": {"where": "band_gap >= 1.0 AND e_above_hull <= 0.3"},
         "csp": {"top": 6, "structures": 3, "relax_steps": 3},

@@ -10,7 +10,7 @@ from scheduler import sources
 from scheduler.campaigns import create_campaign
 from scheduler.errors import InvalidSource
 from scheduler.sources import check_source, formulas_of, ingest
-from scheduler.spec import CampaignSpec, EnumerateSource, FileSource, ListSource, Source
+from scheduler.spec import CampaignSpec, EnumerateSource, FileSource, ListSource, Source, SubstituteSource
 from storage.chunks import Chunk
 from storage.engine import open_database, reading
 from storage.failures import read_failures
@@ -133,6 +133,44 @@ def test_unreadable_file_is_told_before_anything_is_stored(
     with pytest.raises(UserError) as caught:
         check_source(FileSource(kind="file", path=str(path), column=column))
     assert line in str(caught.value) and "\n" not in str(caught.value)
+
+
+def substituting(tmp_path: Path, lines: list[str], **replace: list[str]) -> SubstituteSource:
+    file = written(tmp_path, ["formula", *lines])
+    return SubstituteSource(kind="substitute", path=file.path, replace=replace)
+
+
+def test_elements_are_replaced_and_what_comes_twice_counts_once(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "LINES", 2)
+    source = substituting(tmp_path, ["BaTe", "Qq2O", "Te1 Sr1", "NaCl"], Ba=["Sr", "Ca"], Sr=["Ca"], Te=["Se"])
+    assert check_source(source) is None
+    campaign = created(engine, source)
+
+    def killed(lines: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ingest(engine, campaign, source, killed)
+    ingest(engine, campaign, source, lambda lines: None)
+    with reading(engine) as session:
+        kept = read_formulas(session, campaign, 0, 99)
+        counts = source_counts(session, campaign)
+        [failure] = read_failures(session, campaign, 99)
+        assert formulas_of(session, a_chunk(campaign, 1, 3), source) == kept[1:3]
+    assert sorted(kept) == sorted(["BaSe", "SrTe", "SrSe", "CaTe", "CaSe"])
+    assert counts == SourceCounts(input=9, unique=5, invalid=1, duplicate=3)
+    assert (failure.place, failure.formula) == ("mine.csv, line 3", "Qq2O")
+
+
+@pytest.mark.parametrize(
+    ("lines", "line"),
+    [(["NaCl", "KCl"], "nothing comes of its formulas"), ([], "empty; a file with at least one formula")],
+)
+def test_substitution_of_nothing_is_told(tmp_path: Path, lines: list[str], line: str) -> None:
+    with pytest.raises(InvalidSource, match=line):
+        check_source(substituting(tmp_path, lines, Ba=["Sr"]))
 
 
 def test_enumeration_costs_no_rows_and_is_addressed_by_index(engine: Engine) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from scheduler.errors import InvalidSpec
-from scheduler.spec import EnumerateSource, load_spec, parse_spec, stages_of
+from scheduler.spec import EnumerateSource, GenerateSource, load_spec, parse_spec, stages_of
 from storage.states import StageName
 
 GOOD = """
@@ -25,6 +25,23 @@ where = 'band_gap >= 1.0 AND band_gap <= 1.8 AND e_above_hull <= 0.1'
 top = 50
 
 [explain]
+"""
+
+
+GENERATED = """
+[source]
+kind = "generate"
+count = 100
+space_group = 225
+
+[csp]
+top = 5
+"""
+SUBSTITUTED = """
+[source]
+kind = "substitute"
+path = "known.csv"
+replace = { Ba = ["Sr", "Ca"] }
 """
 
 
@@ -65,6 +82,16 @@ def test_predictors_of_ones_own_may_stand_in_filter_and_score(tmp_path: Path) ->
 def test_path_is_taken_from_the_folder_of_the_spec(tmp_path: Path) -> None:
     spec = load_spec(written(tmp_path, '[source]\nkind = "file"\npath = "mine.csv"\n'))
     assert spec.source.path == str(tmp_path / "mine.csv")  # type: ignore[union-attr]
+
+
+def test_csp_wishes_what_its_source_wishes_but_for_what_it_says_itself(tmp_path: Path) -> None:
+    wishes = 'space_group = 225\nband_gap = 1.4\ndensity = 5\nguidance = 2\nmodel = "materium"'
+    spec = load_spec(written(tmp_path, GENERATED.replace("space_group = 225", wishes) + "density = 6\n"))
+    assert isinstance(spec.source, GenerateSource) and spec.csp is not None
+    assert spec.source.wanted == (("density", 5.0), ("band_gap", 1.4))
+    assert spec.csp.wanted == (("density", 6.0), ("band_gap", 1.4))
+    assert (spec.csp.model, spec.csp.space_group, spec.csp.guidance) == ("materium-generator", 225, 2.0)
+    assert parse_spec(spec.model_dump(mode="json"), "database") == spec
 
 
 def test_without_structures_there_is_neither_csp_nor_judge(tmp_path: Path) -> None:
@@ -114,6 +141,32 @@ def test_misfit_gets_one_line_with_file_key_and_value(tmp_path: Path, old: str, 
         load_spec(path)
     message = str(caught.value)
     assert message.startswith(f"{path}: ") and line in message and "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("spec", "old", "new", "line"),
+    [
+        (GENERATED, "count = 100", "count = 0", "source.count = 0: input should be greater than or equal to 1"),
+        (GENERATED, "count = 100", "", "source.count is missing"),
+        (GENERATED, "count = 100", "count = 1.5", "source.count = 1.5: input should be a valid integer"),
+        (GENERATED, "225", "231", "source.space_group = 231: input should be less than or equal to 230"),
+        (GENERATED, "space_group = 225", "beauty = 1", "unknown key 'source.beauty'; model, temperature, top_p"),
+        (GENERATED, "space_group = 225", "density = 30", "source.density: condition density 30: 0.1 to 25 g/cm³"),
+        (GENERATED, "space_group = 225", "band_gap = inf", "source.band_gap: condition band_gap inf: 0 to 18 eV"),
+        (GENERATED, "top = 5", "hhi = 1", "csp.hhi: condition hhi 1: 500 to 10000 are accepted"),
+        (SUBSTITUTED, '{ Ba = ["Sr", "Ca"] }', "{}", "source: replace: it is empty"),
+        (SUBSTITUTED, '["Sr", "Ca"]', "[]", "source: replace: nothing takes the place of Ba"),
+        (SUBSTITUTED, '"Sr"', '"Xx"', "source: replace: 'Xx' is no element"),
+        (SUBSTITUTED, '"Sr"', '"He"', "source: replace: 'He' is no element"),
+        (SUBSTITUTED, '"Sr"', '"Ba"', "source: replace: Ba = ['Ba', 'Ca']: different elements other than Ba"),
+        (SUBSTITUTED, 'path = "known.csv"', "", "source.path is missing"),
+    ],
+)
+def test_sources_that_do_not_fit_get_one_line(tmp_path: Path, spec: str, old: str, new: str, line: str) -> None:
+    assert old in spec
+    with pytest.raises(InvalidSpec) as caught:
+        load_spec(written(tmp_path, spec.replace(old, new)))
+    assert line in str(caught.value) and "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe name"])

@@ -1,9 +1,10 @@
 """The host of a model without Ray around it: room, solitude, reasons."""
 
 import threading
+import time
 from collections.abc import Sequence
 
-from workers.actors import ADMITTED, ActorPlan, Answer, Call, ModelHost, Outcome
+from workers.actors import ADMITTED, ActorPlan, Answer, Call, LoadDelayed, ModelHost, Outcome
 
 
 class Gate:
@@ -88,3 +89,23 @@ def test_failed_load_is_told_apart_from_failed_work_and_tried_again() -> None:
     assert host.warm().outcome == Outcome.DONE
     assert host.run(Call("echo", ["a"], {})).outcome == Outcome.DONE
     assert attempts == ["gate", "gate"]
+
+
+def test_a_model_that_cannot_be_loaded_yet_is_told_apart_from_one_that_never_can() -> None:
+    def load(name: str, device: str) -> object:
+        raise LoadDelayed("the server is away")
+
+    host = ModelHost(ActorPlan("gate", "0", "cpu", load, idle_seconds=1e6))
+    assert host.run(Call("echo", ["a"], {})).outcome == Outcome.DELAYED
+
+
+def test_loading_is_neither_computing_nor_waiting() -> None:
+    def load(name: str, device: str) -> object:
+        time.sleep(1.0)
+        gate = Gate()
+        gate.open.set()
+        return gate
+
+    host = ModelHost(ActorPlan("gate", "0", "cpu", load, idle_seconds=1e6))
+    answer = host.run(Call("echo", ["a"], {}))
+    assert answer.seconds < 1.0 and answer.idle < 1.0

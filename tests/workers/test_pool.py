@@ -6,12 +6,13 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import ray
 
-from workers.actors import NAMESPACE, ActorPlan, attach
+from workers.actors import NAMESPACE, ActorPlan, LoadDelayed, attach
 from workers.pool import Failure, ModelUnavailable, Pool, PoolTimeout
 
 PLENTY = 120.0
@@ -46,6 +47,8 @@ class Doubler:
 
 def load(model: str, device: str) -> Doubler:
     folder = Path(device)
+    if (folder / "away").exists():
+        raise LoadDelayed("its server is away")
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder {folder}")
     return Doubler(folder / "log")
@@ -154,3 +157,18 @@ def test_idle_actor_ends_and_is_started_again_when_needed(plan: ActorPlan) -> No
     time.sleep(2.5)
     assert pool.run("pid", [0], {}, 1, PLENTY) != first
     ray.kill(attach(brief, 0))
+
+
+def test_a_model_that_cannot_be_loaded_yet_is_waited_for(plan: ActorPlan) -> None:
+    away = Path(plan.device) / "away"
+    away.touch()
+    threading.Timer(2.0, away.unlink).start()
+    assert Pool(plan, 1).run("double", [1, 2], {}, 1, PLENTY) == [2, 4]
+
+
+def test_actors_that_find_no_place_get_no_batch(plan: ActorPlan) -> None:
+    greedy = replace(plan, model_id=plan.model_id + "-greedy", cpus=1.0)  # the cluster has one CPU
+    pool = Pool(greedy, 2)
+    assert pool.run("double", list(range(12)), {}, 2, PLENTY) == [2 * n for n in range(12)]
+    for index in range(2):
+        ray.kill(attach(greedy, index))

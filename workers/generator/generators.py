@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 from workers.cards import Card
 from workers.errors import UserError
 from workers.generator.requests import CrystalRequest, Generated
-from workers.models import load_model
+from workers.models import Refused, load_model
 
 if TYPE_CHECKING:  # whoever trains a generator must not load CHGNet
     from workers.structure_models import StructureModel
@@ -23,6 +23,14 @@ class Generator(Protocol):
 
     def generate(self, requests: Sequence[CrystalRequest]) -> list[Generated]:
         """One answer for each request, in order."""
+
+
+@runtime_checkable
+class Proposer(Protocol):
+    """Proposes a formula for each request; a request's answer does not depend on the others'."""
+
+    def propose(self, requests: Sequence[CrystalRequest]) -> list[str | Refused]:
+        """A canonical formula for each request, or why there is none, in order."""
 
 
 def load_generator(name: str, device: str) -> Generator:

@@ -6,6 +6,7 @@ GENERATORS = {
     "crystallm": "crystallm-generator",
 }
 KINDS = tuple(GENERATORS.values())
+PROPOSERS = (GENERATORS["symmetry"], GENERATORS["materium"])  # they need no formula
 
 
 def full_name(name: str) -> str:

@@ -58,6 +58,15 @@ def test_a_campaign_is_created_from_json_and_runs(empty) -> None:
         assert campaigns_in(session, CampaignState.RUNNING) == [made["id"]]
 
 
+def test_a_campaign_of_proposals_is_created_with_the_model_that_proposes(empty) -> None:
+    source = {"kind": "generate", "count": 50, "band_gap": 1.4, "space_group": 216}
+    made = empty.ask("POST", "/v1/campaigns", "run", SPEC | {"source": source}).json()
+    assert made["stages"][0]["total"] == 50
+    assert set(made["models"]) == {"proposer", "composition", "generator", "structure"}
+    assert made["models"]["proposer"] == made["models"]["generator"]
+    assert (made["spec"]["csp"]["band_gap"], made["spec"]["csp"]["space_group"]) == (1.4, 216)
+
+
 def test_toml_says_the_same_as_json(empty) -> None:
     one = empty.ask("POST", "/v1/campaigns", "run", SPEC).json()
     response = empty.ask("POST", "/v1/campaigns", "run", TOML.encode(), **{"Content-Type": "application/toml"})
@@ -95,7 +104,11 @@ def test_the_same_request_at_once_makes_one_campaign(empty) -> None:
         ({"source": {"kind": "list", "formulas": ["CsI"] * 1001}}, ["source.formulas", "1000"]),
         ({"source": {"kind": "guess"}}, ["guess", "list"]),
         ({"source": {"kind": "file", "path": "/etc/passwd"}}, ["file", "list", "enumerate"]),
+        ({"source": {"kind": "substitute", "path": "/etc/passwd", "replace": {"Ba": ["Sr"]}}}, ["file", "generate"]),
         ({"source": {"kind": "enumerate", "cations": ["He"], "anions": ["I"]}}, ["He"]),
+        ({"source": {"kind": "generate", "count": 0}}, ["source.count", "0"]),
+        ({"source": {"kind": "generate", "count": 9, "model": "crystallm"}}, ["crystallm-generator", "expected"]),
+        ({"source": {"kind": "generate", "count": 9, "model": "../etc"}}, ["../etc", "/v1/models"]),
         ({"predict": {"where": "band_gap > 1.8 AND band_gap < 1.0"}}, ["predict.where", "band_gap"]),
         ({"predict": {"model": "../../etc"}}, ["../../etc", "/v1/models"]),
         ({"predict": {"model": "nobody"}}, ["nobody"]),
