@@ -1,12 +1,14 @@
 """Candidates: compositions that passed the predict stage, what is predicted of them and what was judged."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, RowMapping, bindparam, select, update
+from sqlalchemy import Column, bindparam, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from storage.loads import load_rows, new_ids
 from storage.rows import add_rows, batches, changed, known
 from storage.states import STAGE_ORDER, StageName
 from storage.tables import CandidateTable, ElementTable, PropertyTable
@@ -17,6 +19,9 @@ STD = "_std"
 PLAIN = tuple(REGISTRY)
 FROM_STRUCTURE = tuple(structure_name(name) for name in REGISTRY)
 BUILT_IN = PLAIN + FROM_STRUCTURE
+PASSED = STAGE_ORDER[StageName.PREDICT]
+UNKNOWN = (None, None)
+ADDED = ("candidate_id", "property", "value", "std")
 
 Predictions = Mapping[str, tuple[float, float | None]]
 
@@ -41,32 +46,37 @@ class Judgement:
     predictions: Predictions
 
 
+COLUMNS = (
+    *("id", "campaign_id", "chunk_id", "formula", "chemical_formula_reduced", "chemical_formula_anonymous"),
+    *("chemical_system", "nelements", "survived", "surplus", "score"),
+    *(column for name in PLAIN for column in (name, name + STD)),
+)
+
+
 def record_candidates(session: Session, campaign_id: int, chunk_id: int, rows: Sequence[NewCandidate]) -> list[str]:
     """Store survivors and return the formulas that are new; the others stood already, from another chunk."""
-    ordered = sorted(rows, key=lambda row: row.formula)
-    add_rows(session, CandidateTable, [_row(campaign_id, chunk_id, row) for row in ordered])
-    mine = select(CandidateTable.formula, CandidateTable.id).where(CandidateTable.chunk_id == chunk_id)
-    ids = dict(session.execute(mine).all())
-    new = [row for row in ordered if row.formula in ids]
-    elements = sorted((element, ids[row.formula]) for row in new for element in row.elements)
-    add_rows(session, ElementTable, [{"element": element, "candidate_id": key} for element, key in elements])
-    _record_properties(session, ids, new)
-    return [row.formula for row in new]
+    new = [row for _, row in sorted({row.formula: row for row in rows}.items())]
+    mine: list[str] = []
+    while new and (standing := _store_unless_standing(session, campaign_id, chunk_id, new)):
+        mine += [formula for formula, chunk in standing.items() if chunk == chunk_id]
+        new = [row for row in new if row.formula not in standing]
+    return sorted([*mine, *(row.formula for row in new)])
 
 
 def record_judgements(session: Session, campaign_id: int, rows: Sequence[Judgement]) -> None:
     """Store verdicts, their reasons and what was predicted from the structures."""
     if not rows:
         return
-    columns = [name for base in FROM_STRUCTURE for name in (base, base + STD)]
     statement = (
         update(CandidateTable)
         .where(CandidateTable.campaign_id == bindparam("_campaign"), CandidateTable.formula == bindparam("_formula"))
-        .values({name: bindparam(f"_{name}") for name in ("verdict", "reason", *columns)})
+        .values({name: bindparam(f"_{name}") for name in ("verdict", "reason", *_with_std(FROM_STRUCTURE))})
     )
     ordered = sorted(rows, key=lambda row: row.formula)
     session.connection().execute(statement, [_judged(campaign_id, row) for row in ordered])
-    _record_properties(session, candidate_ids(session, campaign_id, [row.formula for row in rows]), ordered)
+    ids = candidate_ids(session, campaign_id, [row.formula for row in rows])
+    added = _added((ids[row.formula], row.predictions) for row in ordered if row.formula in ids)
+    add_rows(session, PropertyTable, [dict(zip(ADDED, values, strict=True)) for values in added])
 
 
 def mark_survivors(session: Session, campaign_id: int, stage: StageName, formulas: Iterable[str]) -> None:
@@ -95,46 +105,67 @@ def column(name: str) -> Column[Any]:
     return CandidateTable.__table__.columns[name]  # type: ignore[return-value]
 
 
-def _row(campaign_id: int, chunk_id: int, row: NewCandidate) -> dict[str, Any]:
-    reduced, anonymous = spellings(row.formula)
-    return {
-        "campaign_id": campaign_id,
-        "chunk_id": chunk_id,
-        "formula": row.formula,
-        "chemical_formula_reduced": reduced,
-        "chemical_formula_anonymous": anonymous,
-        "nelements": len(row.elements),
-        "survived": STAGE_ORDER[StageName.PREDICT],
-        "score": known(row.score),
-        **_columns(PLAIN, row.predictions),
-    }
+def _store_unless_standing(
+    session: Session, campaign_id: int, chunk_id: int, rows: Sequence[NewCandidate]
+) -> dict[str, int | None]:
+    """Store all, or none of them and say which stand already, each with its chunk."""
+    try:
+        with session.begin_nested():
+            _store(session, campaign_id, chunk_id, rows)
+    except IntegrityError:
+        if standing := _chunks_of(session, campaign_id, [row.formula for row in rows]):
+            return standing
+        raise
+    return {}
+
+
+def _store(session: Session, campaign_id: int, chunk_id: int, rows: Sequence[NewCandidate]) -> None:
+    kept = list(zip(new_ids(session, CandidateTable, len(rows)), rows, strict=True))
+    values = [(key, campaign_id, chunk_id, *_values(row)) for key, row in kept]
+    load_rows(session, CandidateTable.__tablename__, COLUMNS, values)
+    elements = sorted((element, key) for key, row in kept for element in row.elements)
+    load_rows(session, ElementTable.__tablename__, ("element", "candidate_id"), elements)
+    load_rows(session, PropertyTable.__tablename__, ADDED, _added((key, row.predictions) for key, row in kept))
+
+
+def _values(row: NewCandidate) -> tuple[Any, ...]:
+    """The values of all columns but the first three."""
+    names = (row.formula, *spellings(row.formula), "-".join(sorted(row.elements)))
+    return *names, len(row.elements), PASSED, False, known(row.score), *_numbers(PLAIN, row.predictions)
+
+
+def _chunks_of(session: Session, campaign_id: int, formulas: Iterable[str]) -> dict[str, int | None]:
+    """The chunk of each of these candidates that stands."""
+    found: dict[str, int | None] = {}
+    for batch in batches(formulas):
+        here = (CandidateTable.campaign_id == campaign_id, CandidateTable.formula.in_(batch))
+        found |= dict(session.execute(select(CandidateTable.formula, CandidateTable.chunk_id).where(*here)).all())
+    return found
 
 
 def _judged(campaign_id: int, row: Judgement) -> dict[str, Any]:
-    values = {"campaign": campaign_id, "formula": row.formula, "verdict": row.verdict, "reason": row.reason}
-    return {f"_{name}": value for name, value in (values | _columns(FROM_STRUCTURE, row.predictions)).items()}
+    said = {"campaign": campaign_id, "formula": row.formula, "verdict": row.verdict, "reason": row.reason}
+    numbers = zip(_with_std(FROM_STRUCTURE), _numbers(FROM_STRUCTURE, row.predictions), strict=True)
+    return {f"_{name}": value for name, value in (*said.items(), *numbers)}
 
 
-def _columns(names: Sequence[str], predictions: Predictions) -> dict[str, float | None]:
-    pairs = ((name, predictions.get(name, (None, None))) for name in names)
-    return {key: known(number) for name, (value, std) in pairs for key, number in ((name, value), (name + STD, std))}
+def _with_std(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(column for name in names for column in (name, name + STD))
 
 
-def _predicted(row: RowMapping) -> Iterator[tuple[str, tuple[float, float | None]]]:
-    return ((name, (row[name], row[name + STD])) for name in BUILT_IN if row[name] is not None)
+def _numbers(names: Sequence[str], predictions: Predictions) -> list[float | None]:
+    """Values and standard deviations in turns, as the columns stand."""
+    return [known(number) for name in names for number in predictions.get(name, UNKNOWN)]
 
 
-def _record_properties(
-    session: Session, ids: Mapping[str, int], rows: Sequence[NewCandidate] | Sequence[Judgement]
-) -> None:
-    values = [
-        {"candidate_id": ids[row.formula], "property": name, "value": known(value), "std": known(std)}
-        for row in rows
-        if row.formula in ids
-        for name, (value, std) in sorted(row.predictions.items())
+def _added(rows: Iterable[tuple[int, Predictions]]) -> list[tuple[Any, ...]]:
+    """What is predicted beside the built-in properties, of candidates by their ids."""
+    return [
+        (key, name, known(value), known(std))
+        for key, predictions in rows
+        for name, (value, std) in sorted(predictions.items())
         if name not in BUILT_IN and known(value) is not None
     ]
-    add_rows(session, PropertyTable, values)
 
 
 def _mark(session: Session, campaign_id: int, formulas: Iterable[str], values: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from shutil import rmtree
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Select, insert, select, update
 from sqlalchemy.orm import Session
 
 from storage.errors import NotFound
@@ -78,13 +78,19 @@ def fetch_checkpoint(session: Session, model_id: str, cache: Path) -> Path:
     draft.mkdir(parents=True)
     try:
         with (draft / WEIGHTS).open("wb") as file:
-            for content in session.scalars(_parts(model_id).execution_options(yield_per=1)):
+            for content in session.scalars(weights_parts(model_id).execution_options(yield_per=1)):
                 file.write(content)
         write_card(draft, card)
         _settle(draft, folder)
     finally:
         rmtree(draft, ignore_errors=True)
     return folder
+
+
+def weights_parts(model_id: str) -> Select[bytes]:
+    """The statement for the bytes of stored weights, part after part."""
+    own = select(WeightsPartTable.content).where(WeightsPartTable.sha256 == model_id)
+    return own.order_by(WeightsPartTable.part)
 
 
 def _settle(draft: Path, folder: Path) -> None:
@@ -94,11 +100,6 @@ def _settle(draft: Path, folder: Path) -> None:
     except OSError:
         if not (folder / CARD).is_file():
             raise
-
-
-def _parts(model_id: str) -> Any:
-    own = select(WeightsPartTable.content).where(WeightsPartTable.sha256 == model_id)
-    return own.order_by(WeightsPartTable.part)
 
 
 def _store_parts(session: Session, model_id: str, file: Path) -> None:

@@ -12,19 +12,21 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from sqlalchemy import Connection, Engine, event, insert, select, text
+from sqlalchemy import Engine, event, select, text
 from sqlalchemy.orm import Session
 
 from storage.campaigns import NewCampaign, create_campaign
+from storage.candidates import Judgement, NewCandidate, record_candidates, record_judgements
 from storage.counts import count
 from storage.engine import open_database, reading, transaction
+from storage.loads import indexes_afterwards
 from storage.pages import Mark, read_page
 from storage.queries import Query, selected, sort_key
 from storage.rows import batches
-from storage.states import StageName
-from storage.tables import CandidateTable, ElementTable, StructureTable
+from storage.states import ChunkState, StageName
+from storage.structures import NewStructure, record_structures
+from storage.tables import CandidateTable, ChunkTable, ElementTable
 from workers.filters import parse_filter
-from workers.spellings import spellings
 from workers.symbols import SYMBOLS
 
 ANIONS = (("O", 50), ("S", 12), ("F", 10), ("Cl", 8), ("Se", 7), ("N", 6), ("Br", 4), ("I", 4), ("Te", 3), ("P", 2))
@@ -32,6 +34,7 @@ RARE = ("Tc", "Pm", "Pa")  # one in some thousands
 CATIONS = tuple(s for s in SYMBOLS[2:92] if s not in {name for name, _ in ANIONS} | {*RARE, "Ne", "Ar", "Kr", "Xe"})
 KNOWN = "CsPbI3"
 CAMPAIGNS = (70, 25, 5)  # percent of the rows
+BATCH = 20_000
 PAGE, REPEATS = 50, 5
 WRITTEN = (
     ("all", None, "-score", None),
@@ -52,6 +55,14 @@ WRITTEN = (
     ("has any", 'elements HAS ANY "Cs", "Rb", "K"', "-score", None),
     ("has any, rare", 'elements HAS ANY "Tc", "Pm"', "-score", None),
     ("has only", 'elements HAS ONLY "Li", "Na", "Fe", "O", "S"', "-score", None),
+    (
+        "has only, many",
+        'elements HAS ONLY "Li", "Na", "K", "Mg", "Ca", "Fe", "Ti", "Mn", "O", "S", "F"',
+        "-score",
+        None,
+    ),
+    ("has only, most", 'elements HAS ONLY <= "Sr"', "-score", None),
+    ("not has only", 'NOT elements HAS ONLY "Li", "Na", "Fe", "O", "S"', "-score", None),
     ("not has, common", 'NOT elements HAS "O"', "-score", None),
     ("not has, rare", 'NOT elements HAS "Tc"', "-score", None),
     ("not has all", 'NOT elements HAS ALL "O", "S"', "-score", None),
@@ -81,70 +92,74 @@ class Timed:
     plan: Sequence[str]
 
 
-def candidates(count: int, seed: int = 0) -> Iterator[dict[str, Any]]:
-    """So many rows of candidates, no formula twice."""
+@dataclass(frozen=True)
+class Made:
+    """A candidate of one of the campaigns; judged are those that have a crystal too."""
+
+    campaign: int
+    row: NewCandidate
+    judged: float | None
+
+
+def candidates(count: int, seed: int = 0) -> Iterator[Made]:
+    """So many candidates, no formula twice."""
     draw = random.Random(seed)
     names, weights = zip(*ANIONS, strict=True)
     shares = [campaign + 1 for campaign, share in enumerate(CAMPAIGNS) for _ in range(share)]
-    seen: set[int] = set()
-    key = 1
-    yield _row(draw, key, 1, KNOWN, ("Cs", "Pb", "I"))
-    while key < count:
+    seen = {hash(KNOWN)}
+    yield _made(draw, 1, KNOWN, ("Cs", "Pb", "I"))
+    while len(seen) < count:
         metals = draw.sample(CATIONS if draw.random() > 0.0005 else (*RARE, "Fe", "Ti"), draw.choice((1, 2, 2, 3)))
         anion = sorted(set(draw.choices(names, weights, k=draw.choice((1, 1, 2)))))
         amounts = [draw.randint(1, 9) for _ in (*metals, *anion)]
         formula = "".join(f"{s}{n}" if n > 1 else s for s, n in zip((*metals, *anion), amounts, strict=True))
-        if (mark := hash(formula)) in seen or formula == KNOWN:
-            continue
-        seen.add(mark)
-        key += 1
-        yield _row(draw, key, draw.choice(shares), formula, (*metals, *anion))
+        if (mark := hash(formula)) not in seen:
+            seen.add(mark)
+            yield _made(draw, draw.choice(shares), formula, (*metals, *anion))
 
 
-def _row(draw: random.Random, key: int, campaign: int, formula: str, elements: tuple[str, ...]) -> dict[str, Any]:
+def _made(draw: random.Random, campaign: int, formula: str, elements: tuple[str, ...]) -> Made:
     hull, gap = draw.expovariate(8.0), max(0.0, draw.gauss(0.8, 1.2))
-    reduced, anonymous = spellings(formula)
-    judged = draw.random() < 0.01
-    return {
-        "id": key, "campaign_id": campaign, "formula": formula, "chemical_formula_reduced": reduced,
-        "chemical_formula_anonymous": anonymous, "nelements": len(elements), "survived": 0, "surplus": False,
-        "score": -hull, "band_gap": gap, "band_gap_std": draw.uniform(0.02, 0.6), "e_above_hull": hull,
-        "e_above_hull_std": draw.uniform(0.01, 0.2), "formation_energy_per_atom": draw.gauss(-1.5, 0.8),
-        "formation_energy_per_atom_std": 0.1, "bulk_modulus": draw.uniform(5, 300) if draw.random() < 0.5 else None,
-        "structure_band_gap": gap + draw.gauss(0, 0.2) if judged else None, "elements": elements,
-    }  # fmt: skip
+    predictions = {
+        "band_gap": (gap, draw.uniform(0.02, 0.6)),
+        "e_above_hull": (hull, draw.uniform(0.01, 0.2)),
+        "formation_energy_per_atom": (draw.gauss(-1.5, 0.8), 0.1),
+    }
+    if draw.random() < 0.5:
+        predictions["bulk_modulus"] = (draw.uniform(5, 300), 20.0)
+    judged = gap + draw.gauss(0, 0.2) if draw.random() < 0.01 else None
+    return Made(campaign, NewCandidate(formula, elements, -hull, predictions), judged)
 
 
 def fill(engine: Engine, rows: int) -> None:
-    """Campaigns, candidates and their elements; crystals of one candidate in a hundred."""
+    """Campaigns and their candidates, one in a hundred with a crystal; the indexes are built when all are there."""
     with transaction(engine) as session:
         for share in CAMPAIGNS:
             create_campaign(session, NewCampaign(f"{share} %", {}, 1, "0", tuple(StageName)), now=1.0)
-    for batch in batches(candidates(rows), 20_000):
-        held = [(symbol, row["id"]) for row in batch for symbol in row.pop("elements")]
-        crystals = [
-            {"candidate_id": row["id"], "rank": 0, "sample": 0, "copies": 1, "crystal": {}, "relaxed": False,
-             "nsites": row["id"] % 30 + 1}
-            for row in batch if row["structure_band_gap"] is not None
-        ]  # fmt: skip
-        with engine.begin() as connection:
-            _load(connection, CandidateTable.__table__, batch)
-            elements = [{"element": symbol, "candidate_id": key} for symbol, key in sorted(held)]
-            _load(connection, ElementTable.__table__, elements)
-            if crystals:
-                connection.execute(insert(StructureTable.__table__), crystals)
+    with indexes_afterwards(engine, CandidateTable, ElementTable):
+        for batch in batches(candidates(rows), BATCH):
+            with transaction(engine) as session:
+                for campaign in range(1, len(CAMPAIGNS) + 1):
+                    _record(session, campaign, [made for made in batch if made.campaign == campaign])
     with engine.begin() as connection:
         connection.execute(text("ANALYZE"))
 
 
-def _load(connection: Connection, table: Any, rows: Sequence[dict[str, Any]]) -> None:
-    if connection.dialect.name != "postgresql":
-        connection.execute(insert(table), rows)
-        return
-    names = list(rows[0])
-    with connection.connection.cursor().copy(f"COPY {table.name} ({', '.join(names)}) FROM STDIN") as copy:
-        for row in rows:
-            copy.write_row([row[name] for name in names])
+def _record(session: Session, campaign: int, mine: Sequence[Made]) -> None:
+    """As a predict, a csp and a judge task record."""
+    count = len(mine)
+    chunk = ChunkTable(
+        campaign_id=campaign, stage=StageName.PREDICT, ordinal=0, start=0, stop=count, size=count, input=count,
+        survived=count, state=ChunkState.DONE, digest="0" * 16,
+    )  # fmt: skip
+    session.add(chunk)
+    session.flush()
+    assert len(record_candidates(session, campaign, chunk.id, [made.row for made in mine])) == count
+    judged = [(made.row.formula, made.judged) for made in mine if made.judged is not None]
+    found = [NewStructure(formula, 0, 0, {}, None, place % 30 + 1) for place, (formula, _) in enumerate(judged)]
+    record_structures(session, campaign, found)
+    said = [Judgement(formula, None, None, {"structure_band_gap": (gap, 0.1)}) for formula, gap in judged]
+    record_judgements(session, campaign, said)
 
 
 def measure(engine: Engine, plans: bool) -> Iterator[Timed]:

@@ -92,6 +92,7 @@ def fill(session: Session) -> int:
         row = CandidateTable(
             campaign_id=campaign, formula=formula, nelements=len(elements), survived=1, surplus=False, band_gap=gap,
             chemical_formula_reduced=reduced, chemical_formula_anonymous=anonymous, score=gap,
+            chemical_system="-".join(sorted(elements)),
         )  # fmt: skip
         session.add(row)
         session.flush()

@@ -84,6 +84,8 @@ WRITTEN = (
     ('elements HAS ANY < "Co", = "Cs"', 6),
     ('elements HAS ALL > "Cs", < "D"', 3),
     ('elements HAS ONLY <= "Co"', 2),
+    ('elements HAS ONLY "Pb", "I"', 2),
+    ('NOT elements HAS ONLY "I", "Pb"', 8),
     ("elements LENGTH >= 2 AND elements_ratios LENGTH < 3", 3),
     ('last_modified <= "1970-01-01T00:00:02Z"', 10),
     ('last_modified > "1970-01-01T00:00:02+00:00"', 0),
