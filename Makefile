@@ -30,4 +30,4 @@ bench: install
 	$(BIN)/python -m pytest -q -s -o python_files='bench_*.py' tests/benchmarks
 
 chaos: install
-	SLUICE_TEST_FAULTS=50 $(BIN)/python -m pytest -q -s -k random_faults tests/scheduler/test_worker.py
+	SLUICE_TEST_FAULTS=50 $(BIN)/python -m pytest -q -s -k random_faults tests/scheduler/test_chaos.py

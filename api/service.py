@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from api.buckets import Buckets
+from scheduler.metrics import Ledgers
 from storage.engine import reading
 
 RATE = 200.0  # requests per second
@@ -33,6 +34,7 @@ class Service:
     engine: Engine
     access: Access
     buckets: Buckets
+    ledgers: Ledgers = field(default_factory=Ledgers)
     exports: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(EXPORTS))
 
 

@@ -3,7 +3,9 @@
 from typing import Any
 
 from celery import Celery
+from kombu.transport import TRANSPORT_ALIASES
 
+from scheduler.message_files import register_scheme
 from scheduler.settings import Settings
 from storage.states import StageName
 
@@ -16,12 +18,14 @@ QUEUES: dict[StageName, str] = {
 }
 ALL_QUEUES = tuple(dict.fromkeys(QUEUES.values()))
 POLLING_SECONDS = 0.05
+REDIS = ("redis://", "rediss://")
 PUBLISHING = {"max_retries": 2, "interval_start": 0, "interval_step": 0.2}  # the next tick sends again anyway
 
 
 def make_app(settings: Settings) -> Celery:
     """An app on the broker of these settings, its tasks not yet registered."""
-    app = Celery("sluice", broker=settings.broker_url, set_as_current=False)
+    broker = _transport_url(settings)
+    app = Celery("sluice", broker=broker, set_as_current=False)
     app.conf.update(
         accept_content=["json"],
         task_serializer="json",
@@ -40,6 +44,15 @@ def make_app(settings: Settings) -> Celery:
     return app
 
 
+def _transport_url(settings: Settings) -> str:
+    if settings.embedded_broker:
+        return register_scheme()
+    if settings.broker_url.startswith(REDIS):
+        # Named, not imported: an installation without servers has no redis.
+        TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "scheduler.redis_acks:Transport"))
+    return settings.broker_url
+
+
 def _transport(settings: Settings) -> dict[str, Any]:
     if settings.embedded_broker:
         folder = str(settings.broker_folder)
@@ -49,7 +62,7 @@ def _transport(settings: Settings) -> dict[str, Any]:
             "control_folder": str(settings.broker_folder / "control"),
             "polling_interval": POLLING_SECONDS,
         }
-    if settings.broker_url.startswith(("redis", "rediss")):
+    if settings.broker_url.startswith(REDIS):
         # kombu's own sweep of lost messages would come after a hundred seconds.
         return {
             "visibility_timeout": 3600,

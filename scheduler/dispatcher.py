@@ -14,14 +14,13 @@ from uuid import uuid4
 from celery import Celery
 from kombu.exceptions import OperationalError
 from sqlalchemy import Engine
-from sqlalchemy.exc import InterfaceError
-from sqlalchemy.exc import OperationalError as DatabaseDown
 from sqlalchemy.orm import Session
 
 from scheduler.celery_app import QUEUES, TASK, make_app
 from scheduler.growth import Growing, grow
 from scheduler.logs import about, start_logs
 from scheduler.metrics import metrics_served
+from scheduler.outages import AWAY, open_patiently
 from scheduler.settings import Settings, load_settings
 from scheduler.sources import formulas_of
 from scheduler.spec import CampaignSpec
@@ -47,8 +46,7 @@ from scheduler.tick import (
 )  # fmt: skip
 from storage.campaigns import move_campaign, read_campaign
 from storage.chunks import Chunk, read_chunk
-from storage.engine import open_database, reading, transaction
-from storage.errors import DatabaseFull
+from storage.engine import reading, transaction
 from storage.heartbeats import forget
 from storage.leader import Leader, read_leader, renew_leadership, resign, take_leadership
 from storage.moves import (
@@ -104,6 +102,11 @@ class Dispatcher:
         sent = [chunk for chunk in due if self._send(chunk, picture)]
         self._watch = note_queued(note_sent(now, self._watch, sent), picture, moves)
         return True
+
+    def lose_sight(self) -> None:
+        """Begin to watch anew: who was not seen was not silent, and keeps its lease."""
+        self._watch = replace(self._watch, beats={}, attempts={})
+        self._rival = None
 
     def stop(self) -> None:
         """Leave the lead to the next one."""
@@ -212,11 +215,15 @@ def run(dispatcher: Dispatcher, seconds: float, stopping: threading.Event, paren
     while not stopping.is_set() and (parent is None or os.getppid() == parent):
         try:
             busy = dispatcher.step(time.monotonic())
-        except (DatabaseDown, InterfaceError, DatabaseFull):
+        except AWAY:
             log.exception("no round")  # what was not stored was not sent; the next round looks anew
+            dispatcher.lose_sight()
             busy = False
         stopping.wait(seconds / 4 if busy else seconds)
-    dispatcher.stop()
+    try:
+        dispatcher.stop()
+    except AWAY:
+        log.warning("the lead could not be left; its lease will tell")
 
 
 def main(argv: Sequence[str] | None = None, settings: Settings | None = None) -> int:
@@ -230,7 +237,7 @@ def main(argv: Sequence[str] | None = None, settings: Settings | None = None) ->
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     signal.signal(signal.SIGINT, lambda *_: stopping.set())
     try:
-        engine = open_database(settings.database_url, create=False)
+        engine = open_patiently(settings, options.parent)
         dispatcher = Dispatcher(options.id, settings, engine, make_app(settings))
         with metrics_served(engine, options.metrics):
             run(dispatcher, settings.tick_seconds, stopping, options.parent)

@@ -1,5 +1,6 @@
 """Metrics in Prometheus' text format, from the database alone, so that any process can serve them."""
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -14,10 +15,10 @@ from scheduler.errors import InvalidSetting
 from storage.engine import reading
 from storage.heartbeats import read_beats
 from storage.leader import read_leader
-from storage.ledgers import StageLedger, count_campaigns, stage_ledgers
+from storage.ledgers import StageLedger, add_ledgers, count_campaigns, ledgers_of, stages_by_end
 from storage.snapshots import CampaignView, snapshot
 from storage.sources import all_source_counts
-from storage.states import CampaignState, ChunkState
+from storage.states import CampaignState, ChunkState, StageName
 
 OPEN = (ChunkState.WAITING, ChunkState.QUEUED, ChunkState.RUNNING)
 ENDS = ("survived", "rejected", "duplicate", "invalid", "failed")
@@ -45,10 +46,27 @@ class Collected(Collector):
         return self._ask()
 
 
-def metrics(session: Session) -> str:
+class Ledgers:
+    """The ledgers of all stages; those of closed stages, which never change, are read once in a process's life."""
+
+    def __init__(self) -> None:
+        self._known: set[tuple[int, StageName]] = set()
+        self._closed: list[StageLedger] = []
+        self._lock = threading.Lock()
+
+    def read(self, session: Session) -> list[StageLedger]:
+        """One ledger for each stage that has chunks, in the order of the funnel."""
+        stages = stages_by_end(session)
+        with self._lock:
+            self._closed = add_ledgers([*self._closed, *ledgers_of(session, stages[True] - self._known)])
+            self._known |= stages[True]
+            return add_ledgers([*self._closed, *ledgers_of(session, stages[False] - self._known)])
+
+
+def metrics(session: Session, ledgers: Ledgers) -> str:
     """All metrics as text."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(Collected(lambda: families(session)))
+    registry.register(Collected(lambda: families(session, ledgers)))
     return generate_latest(registry).decode()
 
 
@@ -59,9 +77,11 @@ def metrics_served(engine: Engine, place: str | None) -> Iterator[None]:
         yield
         return
 
+    ledgers = Ledgers()
+
     def ask() -> list[Metric]:
         with reading(engine) as session:
-            return list(families(session))
+            return list(families(session, ledgers))
 
     host, _, port = place.rpartition(":")
     registry = CollectorRegistry(auto_describe=False)
@@ -78,15 +98,15 @@ def metrics_served(engine: Engine, place: str | None) -> Iterator[None]:
         thread.join()
 
 
-def families(session: Session) -> Iterator[Metric]:
+def families(session: Session, ledgers: Ledgers) -> Iterator[Metric]:
     """Every metric family, each with its samples."""
-    ledgers = stage_ledgers(session)
-    yield from _chunks(ledgers)
-    yield _ends(ledgers)
-    yield _parts(ledgers)
+    stages = ledgers.read(session)
+    yield from _chunks(stages)
+    yield _ends(stages)
+    yield _parts(stages)
     for name, (what, column) in COUNTERS.items():
         family = CounterMetricFamily(name, what, labels=["stage"])
-        for ledger in ledgers:
+        for ledger in stages:
             family.add_metric([ledger.stage], ledger.sums[column])
         yield family
     yield _source(session)

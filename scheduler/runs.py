@@ -8,9 +8,10 @@ from sqlalchemy import Engine
 
 from scheduler.campaigns import check_models
 from scheduler.errors import CampaignFailed, DiskFull
+from scheduler.outages import sat_out
 from scheduler.settings import Settings
 from scheduler.sources import ingest
-from scheduler.spec import CampaignSpec, FileSource
+from scheduler.spec import CampaignSpec, FormulaFile
 from scheduler.supervisor import machine
 from storage.campaigns import Campaign, read_campaign
 from storage.engine import reading
@@ -38,7 +39,8 @@ def run_campaign(settings: Settings, engine: Engine, campaign_id: int, on_progre
             while running is not None and _busy(engine, campaign_id):
                 running.check(time.monotonic())
                 check_disk(settings, campaign_id)
-                _tell(engine, campaign_id, on_progress)
+                with sat_out(engine):
+                    _tell(engine, campaign_id, on_progress)
         if running is None:
             _tell(engine, campaign_id, on_progress)
     _tell(engine, campaign_id, on_progress, seconds=0)
@@ -59,17 +61,18 @@ def keep_source(engine: Engine, campaign: Campaign, on_lines: Callable[[int], No
     source = CampaignSpec.model_validate(campaign.spec).source
     with reading(engine) as session:
         first = read_stages(session, campaign.id)[0]
-    if isinstance(source, FileSource) and first.source_size is None:
+    if isinstance(source, FormulaFile) and first.source_size is None:
         ingest(engine, campaign.id, source, on_lines)
 
 
 def _busy(engine: Engine, campaign_id: int) -> bool:
     """Whether the campaign runs, or was paused while some of its chunks run to their end."""
-    with reading(engine) as session:
+    with sat_out(engine), reading(engine) as session:
         state = read_campaign(session, campaign_id).state
         if state != CampaignState.PAUSED:
             return state == CampaignState.RUNNING
         return any(report.chunks.get(ChunkState.RUNNING) for report in funnel(session, campaign_id))
+    return True
 
 
 def _read(engine: Engine, campaign_id: int) -> Campaign:

@@ -15,13 +15,12 @@ from pathlib import Path
 from uuid import uuid4
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import InterfaceError, OperationalError
 
 from scheduler.errors import MachineFailed
+from scheduler.outages import AWAY
 from scheduler.processes import LOST_CLUSTER, Known, end, read_known, sole, start, started_at, write_known
 from scheduler.settings import Settings, child_environment
 from storage.engine import transaction
-from storage.errors import DatabaseFull
 from storage.heartbeats import report_exit
 from storage.leader import read_leader, resign
 
@@ -186,7 +185,7 @@ def _settle(engine: Engine, known: Known, unplanned: bool) -> None:
             leader = read_leader(session)
             if leader.holder == known.name:
                 resign(session, leader.epoch)
-    except (OperationalError, InterfaceError, DatabaseFull):
+    except AWAY:
         log.warning("the end of %s could not be told; its lease will tell it", known.name)
 
 

@@ -8,12 +8,12 @@ from typing import Any
 
 from celery import Celery
 from sqlalchemy import Engine
-from sqlalchemy.exc import InterfaceError, OperationalError
 
 from scheduler.celery_app import TASK
 from scheduler.errors import MachineFailed
 from scheduler.hands import Hands
 from scheduler.logs import about
+from scheduler.outages import AWAY
 from scheduler.pools import Models, Pools
 from scheduler.spec import CampaignSpec
 from scheduler.stages import csp, explain, judge, predict
@@ -22,8 +22,8 @@ from scheduler.stored_models import own_models
 from storage.campaigns import move_campaign, read_campaign
 from storage.chunks import Chunk, read_chunk
 from storage.engine import reading, transaction
-from storage.errors import DatabaseFull, LostFence
-from storage.moves import Finished, Ledger, claim_chunk, finish_chunk, release_chunk
+from storage.errors import LostFence
+from storage.moves import Finished, Ledger, claim_chunk, finish_chunk, note_record, release_chunk
 from storage.states import CampaignState, StageName
 from workers.actors import ClusterLost
 from workers.pool import ModelUnavailable, Use
@@ -81,7 +81,7 @@ def _attempt(chunk: Chunk, bench: Bench) -> None:
         _give_back(chunk, bench, exc)
         with transaction(bench.engine) as session:
             move_campaign(session, chunk.campaign_id, CampaignState.FAILED, time.time())
-    except (OperationalError, InterfaceError, DatabaseFull):
+    except AWAY:
         # No fault of the chunk: its lease ends, and it counts nothing.
         log.exception("the chunk could not be stored")
     except Exception as exc:
@@ -101,15 +101,16 @@ def _load_compute_record(chunk: Chunk, bench: Bench) -> None:
     models = Models(bench.pools, order.spec, bench.seconds, own)
     outcome = work.compute(order, loaded, models)
     computed = time.monotonic()
+    times = (computing - began, computed - computing)
     with transaction(bench.engine) as session:
-        times = (computing - began, computed - computing, time.monotonic() - computed)
         finish_chunk(session, _finished(chunk, outcome, _ledger(times, models.use)), time.time())
         work.record(session, order, outcome)
+        note_record(session, chunk.id, time.monotonic() - computed)
     log.info("chunk done: %d inputs in %.2f s", outcome.counts.input, time.monotonic() - began)
 
 
-def _ledger(times: tuple[float, float, float], use: Use) -> Ledger:
-    return Ledger(*times, device=use.seconds, idle=use.idle, batches=use.batches, items=use.items)
+def _ledger(times: tuple[float, float], use: Use) -> Ledger:
+    return Ledger(*times, record=0.0, device=use.seconds, idle=use.idle, batches=use.batches, items=use.items)
 
 
 def _finished(chunk: Chunk, outcome: Outcome, ledger: Ledger) -> Finished:

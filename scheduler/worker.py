@@ -15,11 +15,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from scheduler.celery_app import ALL_QUEUES, make_app
 from scheduler.hands import Hands
 from scheduler.logs import start_logs
+from scheduler.outages import AWAY, open_patiently
 from scheduler.pools import Pools
 from scheduler.processes import LOST_CLUSTER
 from scheduler.settings import Settings, load_settings
 from scheduler.tasks import Bench, register
-from storage.engine import open_database, transaction
+from storage.engine import transaction
 from storage.errors import DatabaseFull
 from storage.heartbeats import beat, join, report_exit
 
@@ -35,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _arguments(argv)
     settings = load_settings()
     start_logs(settings)
-    engine = open_database(settings.database_url, create=False)
+    engine = open_patiently(settings, options.parent)
     queues = options.queues.split(",")
     bench = Bench(options.id, engine, Hands(), Pools(settings), LONGEST, lambda why: _leave(engine, options.id, why))
     with transaction(engine) as session:
@@ -48,8 +49,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     register(app, bench)
     _wait_for_ray(settings)
     app.worker_main(_celery_arguments(options))
-    with transaction(engine) as session:
-        report_exit(session, options.id, unplanned=False)
+    try:
+        with transaction(engine) as session:
+            report_exit(session, options.id, unplanned=False)
+    except AWAY:
+        log.warning("the end of %s could not be told; its lease will tell it", options.id)
     return 0
 
 

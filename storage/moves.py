@@ -127,6 +127,11 @@ def finish_chunk(session: Session, finished: Finished, now: float) -> None:
         raise LostFence(finished.chunk_id, finished.attempt)
 
 
+def note_record(session: Session, chunk_id: int, seconds: float) -> None:
+    """Keep how long the rows of an attempt took to write, once they are written: within its own transaction."""
+    session.execute(update(ChunkTable).where(ChunkTable.id == chunk_id).values(record_seconds=seconds))
+
+
 def release_chunk(session: Session, chunk_id: int, attempt: int, reason: str) -> bool:
     """Running back to waiting: the attempt raised, and its reason is kept."""
     values = {**_given_back(reason), "errors": ChunkTable.errors + 1}

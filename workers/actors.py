@@ -27,6 +27,10 @@ class ClusterLost(SluiceError):
     """Ray does not answer: {0}"""
 
 
+class LoadDelayed(SluiceError):
+    """what the model is loaded from does not answer: {0}"""
+
+
 class Outcome(StrEnum):
     """How a call ended."""
 
@@ -34,6 +38,7 @@ class Outcome(StrEnum):
     BUSY = "busy"
     RAISED = "raised"
     UNLOADABLE = "unloadable"
+    DELAYED = "delayed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +55,7 @@ class Call:
 class Answer:
     """What became of a call: results aligned with its items, or the reason why there are none.
 
-    Also how many seconds it was computed, and how many the actor had waited for it.
+    Also how many seconds it was computed, and how many the actor had waited for it with its model in memory.
     """
 
     outcome: Outcome
@@ -121,19 +126,22 @@ class ModelHost:
         if self._model is None:
             try:
                 self._model = self._plan.loader(self._plan.model, self._plan.device)
+                self._free = time.monotonic()
+            except LoadDelayed as exc:
+                return Answer(Outcome.DELAYED, reason=_in_words(exc))
             except Exception as exc:
                 return Answer(Outcome.UNLOADABLE, reason=_in_words(exc))
         return None
 
     def _timed(self, call: Call) -> Answer:
+        if failed := self._load():
+            return failed
         began, idle = time.monotonic(), time.monotonic() - self._free
         answer = self._compute(call)
         self._free = time.monotonic()
         return replace(answer, seconds=self._free - began, idle=idle)
 
     def _compute(self, call: Call) -> Answer:
-        if failed := self._load():
-            return failed
         try:
             results = getattr(self._model, call.method)(call.items, **call.options)
         except Exception as exc:

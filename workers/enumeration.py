@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from itertools import combinations, product
+from itertools import chain, combinations, product
 from math import comb, isqrt
 
 import numpy as np
@@ -64,29 +64,85 @@ class Enumeration:
             raise InvalidEnumeration(f"{what}; at most {most} is expected")
 
     @cached_property
-    def _systems(self) -> tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]:
-        return tuple(
-            (cations, anions)
-            for n_cations, n_anions in product(sorted(set(self.cation_counts)), sorted(set(self.anion_counts)))
-            for cations in combinations(sorted(set(self.cations)), n_cations)
-            for anions in combinations(sorted(set(self.anions)), n_anions)
-        )
+    def _blocks(self) -> tuple["Block", ...]:
+        """Sets of elements by how many cations and anions they have, in the order of the enumeration."""
+        counts = product(sorted(set(self.cation_counts)), sorted(set(self.anion_counts)))
+        return tuple(Block(_chosen(self.cations, some, 1), _chosen(self.anions, others, -1)) for some, others in counts)
 
     @cached_property
     def _ends(self) -> np.ndarray:
-        return np.cumsum([len(self._amounts(system)) for system in self._systems], dtype=np.int64)
-
-    def _amounts(self, system: tuple[tuple[str, ...], tuple[str, ...]]) -> np.ndarray:
-        cations, anions = system
-        states = tuple(_states(symbol, 1) for symbol in cations) + tuple(_states(symbol, -1) for symbol in anions)
-        return _balanced(states, self.max_amount, self.max_atoms)
+        """How many compositions there are up to the end of each set of elements, (sets,)."""
+        sizes = [block.sizes(self.max_amount, self.max_atoms) for block in self._blocks]
+        return np.cumsum(np.concatenate([np.zeros(0, dtype=np.int64), *sizes]), dtype=np.int64)
 
     def _at(self, index: int) -> Composition:
         place = int(np.searchsorted(self._ends, index, side="right"))
-        system = self._systems[place]
-        table = self._amounts(system)
+        symbols = self._symbols(place)
+        states = tuple(state for symbol, state in symbols)
+        table = _balanced(states, self.max_amount, self.max_atoms)
         row = table[index - (int(self._ends[place]) - len(table))]
-        return from_amounts({symbol: int(n) for symbol, n in zip(system[0] + system[1], row, strict=True)})
+        return from_amounts({symbol: int(n) for (symbol, _), n in zip(symbols, row, strict=True)})
+
+    def _symbols(self, place: int) -> tuple[tuple[str, tuple[int, ...]], ...]:
+        """The elements of a set, each with its oxidation states."""
+        for block in self._blocks:
+            if place < len(block):
+                return block.symbols(place)
+            place -= len(block)
+        raise IndexError(f"{place=} beyond the last set of elements")
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Every choice of so many of these symbols: their places, (choices, size), and the states of each symbol."""
+
+    symbols: tuple[str, ...]
+    states: Signature
+    places: np.ndarray
+
+    def signatures(self) -> tuple[list[Signature], np.ndarray]:
+        """The different states that choices have, in whatever order, and which of them each choice has, (choices,)."""
+        kinds = sorted(set(self.states))
+        of_symbol = np.array([kinds.index(states) for states in self.states], dtype=np.int64)
+        found = np.sort(of_symbol[self.places], axis=1)
+        keys = found @ len(kinds) ** np.arange(found.shape[1], dtype=np.int64)
+        _, firsts, of_choice = np.unique(keys, return_index=True, return_inverse=True)
+        return [tuple(kinds[kind] for kind in found[first]) for first in firsts], of_choice
+
+    def __getitem__(self, choice: int) -> tuple[tuple[str, tuple[int, ...]], ...]:
+        return tuple((self.symbols[place], self.states[place]) for place in self.places[choice])
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Every choice of cations with every choice of anions."""
+
+    cations: Chosen
+    anions: Chosen
+
+    def __len__(self) -> int:
+        return len(self.cations.places) * len(self.anions.places)
+
+    def sizes(self, max_amount: int, max_atoms: int) -> np.ndarray:
+        """How many compositions each set of elements has, (sets,): as many as any other with the same states."""
+        cations, of_cation = self.cations.signatures()
+        anions, of_anion = self.anions.signatures()
+        sizes = [[len(_balanced(some + others, max_amount, max_atoms)) for others in anions] for some in cations]
+        table = np.array(sizes, dtype=np.int64).reshape(len(cations), len(anions))
+        every: np.ndarray = table[np.ix_(of_cation, of_anion)]
+        return every.reshape(-1)
+
+    def symbols(self, place: int) -> tuple[tuple[str, tuple[int, ...]], ...]:
+        """The elements of a set, each with its oxidation states."""
+        cation, anion = divmod(place, len(self.anions.places))
+        return self.cations[cation] + self.anions[anion]
+
+
+def _chosen(symbols: tuple[str, ...], size: int, sign: int) -> Chosen:
+    ordered = tuple(sorted(set(symbols)))
+    flat = chain.from_iterable(combinations(range(len(ordered)), size))
+    places = np.fromiter(flat, dtype=np.int16).reshape(-1, size)
+    return Chosen(ordered, tuple(_states(symbol, sign) for symbol in ordered), places)
 
 
 def _states(symbol: str, sign: int) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import ray
 from ray.exceptions import GetTimeoutError, OutOfMemoryError, RayActorError, RayError, WorkerCrashedError
@@ -16,6 +17,7 @@ KILLS = 2  # deaths that convict a batch
 REST = 0.02  # seconds before a busy actor is asked again
 LOOK = 1.0  # seconds between looks at the clock while nothing is ready
 PATIENCE = 60.0  # seconds in which a living cluster answers a ping, a restarting actor included
+Reply = TypeVar("Reply")
 
 
 class ModelUnavailable(SluiceError):
@@ -79,16 +81,21 @@ class Request:
     use: Use
     flights: dict[ray.ObjectRef[Answer], Flight] = field(default_factory=dict)
     rests: dict[int, float] = field(default_factory=dict)
+    heard: float = field(default_factory=time.monotonic)
 
 
 class Pool:
-    """Equal actors of one model; any number of threads and processes may share them."""
+    """Equal actors of one model; any number of threads and processes may share them.
+
+    Those that find no place, as after the loss of a node, get no batch: the others do all the work.
+    """
 
     def __init__(self, plan: ActorPlan, size: int, batch_seconds: float = 600.0) -> None:
         self._plan = plan
         self._size = size
         self._batch_seconds = batch_seconds
         self._handles: dict[int, Handle] = {}
+        self._greetings: dict[int, ray.ObjectRef[bool] | None] = {}  # None once it was answered
         self._lock = threading.Lock()
         self._warmed = False
 
@@ -133,17 +140,38 @@ class Pool:
 
     def _has_room(self, request: Request, index: int, batch: Batch) -> bool:
         own = sum(flight.actor == index for flight in request.flights.values())
-        return own < (1 if batch.kills else ADMITTED) and time.monotonic() >= request.rests.get(index, 0.0)
+        rested = time.monotonic() >= request.rests.get(index, 0.0)
+        return own < (1 if batch.kills else ADMITTED) and rested and self._is_up(request, index)
+
+    def _is_up(self, request: Request, index: int) -> bool:
+        """Whether the actor has answered since it was last seen to die."""
+        self._handle(index)
+        greeting = self._greetings.get(index)
+        if greeting is None:
+            return index in self._handles
+        if not ray.wait([greeting], timeout=0)[0]:
+            return False
+        if self._answer(greeting) is None:
+            self._drop(index)
+            request.rests[index] = time.monotonic() + LOOK
+            return False
+        with self._lock:
+            if self._greetings.get(index) is greeting:
+                self._greetings[index] = None
+        return True
 
     def _start(self, request: Request, index: int, batch: Batch) -> None:
         items = [request.items[place] for place in batch.places]
         # A batch that was there when an actor died goes alone from now on, so that the next death convicts.
         call = Call(request.method, items, request.options, alone=batch.kills > 0)
         ref: ray.ObjectRef[Answer] = self._handle(index).run.remote(call)
-        request.flights[ref] = Flight(batch, index, time.monotonic())
+        request.heard = time.monotonic()
+        request.flights[ref] = Flight(batch, index, request.heard)
 
     def _collect(self, request: Request) -> None:
         if not request.flights:
+            if time.monotonic() - request.heard > 2 * PATIENCE and not self._any_up():
+                raise ClusterLost(f"no actor of {self._plan.model} started within {2 * PATIENCE:g} s")
             time.sleep(REST)
             return
         ready, _ = ray.wait(list(request.flights), timeout=REST if request.todo else LOOK)
@@ -152,7 +180,7 @@ class Pool:
         if not ready:
             self._check_overdue(request)
 
-    def _answer(self, ref: "ray.ObjectRef[Answer]") -> Answer | None:
+    def _answer(self, ref: "ray.ObjectRef[Reply]") -> Reply | None:
         """The actor's answer, None when the actor died."""
         try:
             return ray.get(ref, timeout=PATIENCE)
@@ -165,8 +193,8 @@ class Pool:
             self._drop(flight.actor)
             request.todo.extendleft(_after_death(request, batch))
             return
-        if answer.outcome == Outcome.BUSY:
-            request.rests[flight.actor] = time.monotonic() + REST
+        if answer.outcome in (Outcome.BUSY, Outcome.DELAYED):
+            request.rests[flight.actor] = time.monotonic() + (REST if answer.outcome == Outcome.BUSY else LOOK)
             request.todo.appendleft(batch)
             return
         request.use.add(answer, len(batch.places))
@@ -199,11 +227,17 @@ class Pool:
         with self._lock:
             if index not in self._handles:
                 self._handles[index] = attach(self._plan, index)
+                self._greetings[index] = self._handles[index].ping.remote()
             return self._handles[index]
+
+    def _any_up(self) -> bool:
+        with self._lock:
+            return None in self._greetings.values()
 
     def _drop(self, index: int) -> None:
         with self._lock:
             self._handles.pop(index, None)
+            self._greetings.pop(index, None)
 
 
 def _after_death(request: Request, batch: Batch) -> Iterator[Batch]:

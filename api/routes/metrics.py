@@ -6,7 +6,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from api.access import MayRead
 from api.problems import problems
-from api.service import Reading
+from api.service import Reading, Serving
 from scheduler.metrics import metrics
 
 router = APIRouter(tags=["health"])
@@ -14,6 +14,6 @@ TEXT = {"description": "Metric families as text.", "content": {"text/plain": {"s
 
 
 @router.get("/metrics", summary="Metrics for Prometheus", responses={200: TEXT, **problems()})
-def exposed(caller: MayRead, session: Reading) -> PlainTextResponse:
+def exposed(caller: MayRead, service: Serving, session: Reading) -> PlainTextResponse:
     """Chunks, rates, batches, failures, workers, from the database alone."""
-    return PlainTextResponse(metrics(session), media_type=CONTENT_TYPE_LATEST)
+    return PlainTextResponse(metrics(session, service.ledgers), media_type=CONTENT_TYPE_LATEST)

@@ -179,6 +179,26 @@ def test_moves_of_a_lost_epoch_change_nothing(settings: Settings, engine: Engine
     assert states(engine) == before and mailbox.take() == [] and sent
 
 
+def test_who_was_not_seen_was_not_silent(settings: Settings, engine: Engine, mailbox: Mailbox) -> None:
+    """A database away for longer than a lease takes no chunk from a worker that lives."""
+    campaign_of(engine, 10, top=None)
+    leader = dispatcher("a", settings, engine, mailbox)
+    with transaction(engine) as session:
+        join(session, "w", True, ["predict"], 0)
+    leader.step(0)
+    leader.step(1)
+    [chunk_id] = mailbox.take()
+    with transaction(engine) as session:
+        assert claim_chunk(session, chunk_id, "w", 0)
+        beat(session, "w", [(chunk_id, 1)])
+    leader.step(2)
+    leader.lose_sight()
+    leader.step(2 + 3 * LEASE)
+    assert states(engine) == [ChunkState.RUNNING]
+    leader.step(2 + 5 * LEASE)
+    assert states(engine) != [ChunkState.RUNNING], "silent for a lease in full sight"
+
+
 def test_broker_that_is_down_costs_a_round(settings: Settings, engine: Engine, mailbox: Mailbox) -> None:
     campaign_of(engine, 10, top=None)
     leader = dispatcher("a", settings, engine, mailbox)

@@ -9,11 +9,11 @@ from urllib.request import urlopen
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 from scheduler.errors import InvalidSetting
-from scheduler.metrics import metrics, metrics_served
+from scheduler.metrics import Ledgers, metrics, metrics_served
 from storage.campaigns import NewCampaign, create_campaign
 from storage.chunks import Cut, NewChunk, add_chunks
 from storage.engine import open_database, reading, transaction
@@ -71,8 +71,8 @@ def fill(engine: Engine) -> None:
         report_exit(session, "gone", unplanned=False)
 
 
-def samples(text: str) -> Samples:
-    families = text_string_to_metric_families(text)
+def samples(words: str) -> Samples:
+    families = text_string_to_metric_families(words)
     return {
         (sample.name, tuple(sorted(sample.labels.values()))): sample.value
         for family in families
@@ -83,7 +83,7 @@ def samples(text: str) -> Samples:
 def test_the_ledgers_are_told_as_they_are(engine: Engine) -> None:
     fill(engine)
     with reading(engine) as session:
-        found = samples(metrics(session))
+        found = samples(metrics(session, Ledgers()))
     expected = {
         ("sluice_inputs_total", ("predict", "survived")): 6,
         ("sluice_inputs_total", ("invalid", "predict")): 1,
@@ -116,7 +116,7 @@ def test_the_dashboard_asks_only_for_metrics_and_labels_that_are_served(engine: 
     with reading(engine) as session:
         served = {
             sample.name: set(sample.labels)
-            for family in text_string_to_metric_families(metrics(session))
+            for family in text_string_to_metric_families(metrics(session, Ledgers()))
             for sample in family.samples
         }
     panels = json.loads(DASHBOARD.read_text())["panels"]
@@ -133,7 +133,7 @@ def test_the_dashboard_asks_only_for_metrics_and_labels_that_are_served(engine: 
 
 def test_an_empty_database_has_metrics_too(engine: Engine) -> None:
     with reading(engine) as session:
-        found = samples(metrics(session))
+        found = samples(metrics(session, Ledgers()))
     assert found[("sluice_campaigns", ("running",))] == 0
 
 
@@ -160,3 +160,32 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
         with pytest.raises(InvalidSetting, match=f"{place}.*a free port"), metrics_served(engine, place):
             pass
     engine.dispose()
+
+
+def test_closed_stages_are_read_once_and_counted_ever_after(engine: Engine) -> None:
+    fill(engine)
+    ledgers = Ledgers()
+    with transaction(engine) as session:
+        for chunk in (2, 3):
+            counts = Counts(10, rejected=10)
+            running = 1 if chunk == 2 else attempt(session, chunk)
+            finish_chunk(session, Finished(chunk, running, counts, "0" * 16, Ledger(0.5, 4.0, 0.25)), now=3.0)
+        session.execute(text("UPDATE stage SET closed = true"))
+    with transaction(engine) as session:
+        before = samples(metrics(session, ledgers))
+        session.execute(text("DELETE FROM chunk"))
+    with reading(engine) as session:
+        assert samples(metrics(session, ledgers)) == before
+    assert before[("sluice_chunks_ended_total", ("done", "predict"))] == 3
+    fill_another(engine)
+    with reading(engine) as session:
+        found = samples(metrics(session, ledgers))
+    assert found[("sluice_chunks_ended_total", ("done", "predict"))] == 3
+    assert found[("sluice_chunks", ("predict", "waiting"))] == 1
+
+
+def fill_another(engine: Engine) -> None:
+    """A campaign with a chunk that waits."""
+    with transaction(engine) as session:
+        campaign = create_campaign(session, NewCampaign("y", {}, 1, "0", (StageName.PREDICT,)), now=0.0)
+        assert add_chunks(session, 1, Cut(campaign, StageName.PREDICT, 0, 10, (NewChunk(0, 10),)))

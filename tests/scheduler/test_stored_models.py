@@ -25,7 +25,7 @@ from storage.models import store_checkpoint
 from storage.moves import queue_chunk
 from storage.queries import Query, columns, query
 from storage.states import StageName
-from workers.actors import Answer, Outcome
+from workers.actors import Answer, LoadDelayed, Outcome
 from workers.cards import Card, load_checkpoint, save_checkpoint
 from workers.filters import parse_filter
 from workers.learned_models import LearnedModel
@@ -115,6 +115,11 @@ def test_its_values_are_stored_filtered_by_and_asked_for(engine: Engine, tmp_pat
 def test_what_the_database_lacks_cannot_be_loaded(engine: Engine, tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="sha256"):
         StoredLoader(f"sqlite:///{tmp_path / 'test.db'}", "0" * 64)("hardness", "cpu")
+
+
+def test_a_database_that_is_away_delays_the_model_and_ends_nothing(tmp_path: Path) -> None:
+    with pytest.raises(LoadDelayed, match="does not answer"):
+        StoredLoader(f"postgresql://me@/name?host={tmp_path}", "0" * 64)("hardness", "cpu")
 
 
 def test_a_node_that_has_the_weights_needs_no_database(engine: Engine, tmp_path: Path) -> None:

@@ -93,6 +93,7 @@ def test_claimed_computed_recorded(engine: Engine) -> None:
     assert (report.counts.input, report.counts.survived, report.counts.rejected) == (SIZE, SIZE - 1, 1)
     taken = [ledger.sums[name] for name in ("device_seconds", "idle_seconds", "batches", "batch_items")]
     assert taken == [2.0, 0.5, 1, SIZE]
+    assert ledger.sums["record_seconds"] > 0, "taken after the rows were written"
 
 
 def test_second_message_finds_nothing_to_do(engine: Engine) -> None:
