@@ -16,6 +16,7 @@ from storage.engine import reading
 from storage.tokens import TokenRole, find_token
 
 LOCALHOST = "localhost"
+SAFE = ("GET", "HEAD")
 BEARER = HTTPBearer(auto_error=False, description="A token of `sluice token create`.")
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)]
 
@@ -30,14 +31,42 @@ class Caller:
 
 def identified(request: Request, service: Serving, credentials: Credentials) -> Caller:
     """The caller, who has not asked too often; raises NoToken, AlienSite, TooManyRequests."""
-    host = request.client.host if request.client else ""
+    host = _address(request)
     if credentials is None and service.access.insecure_loopback and is_loopback(host):
         _check_site(request)
         caller = Caller("loopback", TokenRole.ADMIN)
+    elif credentials is None and (secret := request.cookies.get(cookie_name(request))) is not None:
+        check_origin(request)
+        caller = by_secret(service, secret, request)
     else:
-        caller = _by_token(service, credentials, host)
+        caller = by_secret(service, credentials.credentials if credentials else None, request)
     _count(service, caller.owner)
     return caller
+
+
+def by_secret(service: Service, secret: str | None, request: Request) -> Caller:
+    """The caller who knows a token's secret; raises NoToken, and TooManyRequests where somebody guesses."""
+    token = None
+    if secret is not None:
+        with reading(service.engine) as session:
+            token = find_token(session, secret, time.time())
+    if token is None:
+        _count(service, f"address {_address(request)}")
+        raise NoToken("no token" if secret is None else "the token is not known, was revoked or has expired")
+    return Caller(f"token {token.id}", token.role)
+
+
+def cookie_name(request: Request) -> str:
+    """The cookie in which a browser keeps a token; browsers tell hosts apart, but not their ports."""
+    return f"sluice_{request.url.port or request.url.scheme}"
+
+
+def check_origin(request: Request) -> None:
+    """Raise AlienSite where a browser sends a page's cookie, but not that page asked."""
+    host, origin = request.headers.get("host", ""), request.headers.get("origin")
+    alien = request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
+    if (alien and request.method not in SAFE) or (origin is not None and origin.partition("://")[2] != host):
+        raise AlienSite(host)
 
 
 def allowed(needed: TokenRole) -> Callable[[Caller], Caller]:
@@ -64,24 +93,15 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _by_token(service: Service, credentials: HTTPAuthorizationCredentials | None, host: str) -> Caller:
-    if credentials is None:
-        _count(service, f"address {host}")
-        raise NoToken("no token")
-    with reading(service.engine) as session:
-        token = find_token(session, credentials.credentials, time.time())
-    if token is None:
-        _count(service, f"address {host}")
-        raise NoToken("the token is not known, was revoked or has expired")
-    return Caller(f"token {token.id}", token.role)
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""
 
 
 def _check_site(request: Request) -> None:
     """Without tokens a browser must not lend its place on the loopback to other sites."""
-    host, origin = request.headers.get("host", ""), request.headers.get("origin")
-    own = is_loopback(request.url.hostname or "")
-    if not own or (origin is not None and origin.partition("://")[2] != host):
-        raise AlienSite(host if own else "127.0.0.1")
+    if not is_loopback(request.url.hostname or ""):
+        raise AlienSite("127.0.0.1")
+    check_origin(request)
 
 
 def _count(service: Service, asker: str) -> None:

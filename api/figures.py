@@ -13,7 +13,8 @@ from shapiq.plot import si_graph_plot
 
 from api.figure_files import Plot
 from api.outputs import replacing
-from api.periodic_maps import draw_periodic_map, place_of
+from api.periodic_maps import draw_periodic_map
+from api.periodic_table import place_of
 from api.tables import heading
 from workers.errors import UserError
 from workers.explanations import REPLICATES

@@ -5,24 +5,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from pymatgen.core import Element
 
+from api.periodic_table import Place, place_of
 from workers.summaries import MeanInteraction
 
-Place = tuple[int, int]  # row, column
-
-_LANTHANIDES, _ACTINIDES = 8, 9  # rows of their own below the table
 _HEAD = 2  # rows of a cell above its small table
-
-
-def place_of(symbol: str) -> Place:
-    """Row and column of an element in the table of 18 groups, lanthanides and actinides below it."""
-    element = Element(symbol)
-    if 57 <= element.Z <= 71:
-        return _LANTHANIDES, element.Z - 54
-    if 89 <= element.Z <= 103:
-        return _ACTINIDES, element.Z - 86
-    return element.row, element.group
 
 
 def compact(symbols: Sequence[str]) -> dict[str, Place]:

@@ -49,7 +49,9 @@ def serve(host: str, port: int, insecure_loopback: bool, rate: float, url: str |
             access_log=False,
             timeout_graceful_shutdown=GRACE,
         )
-        click.echo(f"serving {describe(engine)} at {_address(listener)}/v1, described at /docs", err=True)
+        click.echo(
+            f"serving {describe(engine)} at {_address(listener)}/v1, described at /docs, with a page at /", err=True
+        )
         with _running(settings, engine), _stopped_by_signals():
             uvicorn.Server(config).run(sockets=[listener])
     click.echo("stopped", err=True)

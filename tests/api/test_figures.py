@@ -9,7 +9,8 @@ import pytest
 
 from api.figure_files import Plot
 from api.figures import plot_explanation, plot_summary
-from api.periodic_maps import compact, map_of_pairs, place_of
+from api.periodic_maps import compact, map_of_pairs
+from api.periodic_table import place_of
 from workers.errors import UserError
 from workers.explanations import Explanation
 from workers.summaries import MeanInteraction, Summary, summarise
