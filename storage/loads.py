@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Engine, Table, func, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Session
 
+CACHE_KIB = 131_072  # at most, for each connection of SQLite that loads
 Rows = Sequence[tuple[Any, ...]]
 
 
@@ -23,6 +24,9 @@ def load_rows(session: Session, table: str, names: Sequence[str], rows: Rows) ->
     if connection.dialect.name == "postgresql":
         _copy(connection, f"COPY {into} FROM STDIN", rows)
     else:
+        # Rows touch every index at places all over: pages that are kept are not read anew for each. Only connections
+        # that load have so much, for a server may have many that read.
+        connection.exec_driver_sql(f"PRAGMA cache_size = -{CACHE_KIB}")
         marks = ", ".join("?" * len(names))
         connection.exec_driver_sql(f"INSERT INTO {into} VALUES ({marks})", list(rows))
 
