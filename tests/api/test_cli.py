@@ -34,12 +34,14 @@ def test_help_and_query_import_nothing_heavy(arguments: list[str], screened: Pat
     assert not set(done.stderr.split()) & HEAVY
 
 
-@pytest.mark.parametrize("name", [*COMMANDS, "campaign list", "campaign resume", "models list", "db check"])
+@pytest.mark.parametrize(
+    "name", [*COMMANDS, "campaign list", "campaign resume", "models list", "data import", "db check"]
+)
 def test_every_command_explains_itself_with_an_example(sluice, name: str) -> None:
     done = sluice(*name.split(), "--help")
     assert done.status == 0
     assert "Example: sluice" in done.stdout
-    assert name in COMMANDS and name in ("campaign", "models", "db", "token", "train") or "--db" in done.stdout
+    assert name in COMMANDS and name in ("campaign", "data", "models", "db", "token", "train") or "--db" in done.stdout
 
 
 def test_the_summaries_of_the_listing_reach_the_reader(sluice) -> None:
