@@ -110,7 +110,7 @@ def test_postgresql_restarted_inside_a_transaction_that_records(own_postgres, re
 
     def a_writer_waits() -> bool:
         with transaction(site.engine) as session:
-            waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ILIKE 'INSERT%'"
+            waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ILIKE 'COPY%'"
             return bool(session.execute(text(waiting)).scalar())
 
     with site.engine.connect() as barrier:

@@ -14,6 +14,7 @@ from workers.cards import Card
 from workers.crystals import Crystal
 from workers.errors import CheckpointError, CrystalError
 from workers.generator.answers import answer
+from workers.generator.contents import fitting_units
 from workers.generator.crystallm.cells import CellCounts, Content
 from workers.generator.crystallm.draft import CifDraft, Plan, opening
 from workers.generator.crystallm.network import CrystaLLM, CrystaLLMConfig
@@ -22,7 +23,6 @@ from workers.generator.crystallm.tokens import MARK, elements, numbers
 from workers.generator.requests import CrystalRequest, Generated, Refusal, asked_formula
 from workers.generator.sampler import Draw, Sample, Sampler, stream_of
 from workers.generator.symmetry.vocabulary import MAX_ATOMS
-from workers.generator.units import fitting_units
 from workers.spacegroups import centring, symbol
 
 CELL_STREAM = 1 << 32  # attempt number whose stream chooses the cell's content

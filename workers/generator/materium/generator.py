@@ -12,6 +12,7 @@ from workers.cards import Card
 from workers.errors import CheckpointError
 from workers.generator.answers import answer
 from workers.generator.conditions import BY_NAME
+from workers.generator.contents import fitting_units
 from workers.generator.materium.draft import Book, Draft, Plan, number_values
 from workers.generator.materium.network import MateriumModel, NetworkConfig, quickened
 from workers.generator.materium.owed import Formula, Wish, can_be_neutral, species_table
@@ -19,7 +20,7 @@ from workers.generator.materium.scales import on_scale
 from workers.generator.materium.tokens import ORDERS, Vocabulary, own_vocabulary, shared_vocabulary
 from workers.generator.requests import CrystalRequest, Generated, Refusal, asked_formula, improper
 from workers.generator.sampler import Draw, Sample, Sampler, stream_of
-from workers.generator.units import UnitCounts, fitting_units
+from workers.generator.units import UnitCounts
 from workers.models import Refused
 from workers.symbols import SYMBOLS
 

@@ -15,6 +15,7 @@ from workers.compositions import from_amounts
 from workers.crystals import space_group
 from workers.errors import CheckpointError
 from workers.generator.answers import answer
+from workers.generator.contents import fitting_units
 from workers.generator.requests import CrystalRequest, Generated, Refusal, asked_formula, improper, unmade
 from workers.generator.sampler import ATTEMPTS, Draw, Sample, Sampler
 from workers.generator.symmetry.draft import Draft, Plan
@@ -23,7 +24,6 @@ from workers.generator.symmetry.placement import places
 from workers.generator.symmetry.proposal import Proposal
 from workers.generator.symmetry.unfolding import unfold
 from workers.generator.symmetry.vocabulary import ELEMENTS, MAX_ATOMS, SITES
-from workers.generator.units import fitting_units
 from workers.models import Refused
 
 PROPOSING = 1 << 62  # turns a request's seed into that of its formula's proposal
