@@ -23,7 +23,7 @@ BUSY = (429, 500, 502, 503, 504)
 MOST_ELEMENTS = 8  # in one system, whose parts are all named in the address
 KEYS = "a key from https://next-gen.materialsproject.org/api is expected"
 PATIENT = Retry(
-    total=7, backoff_factor=0.5, backoff_max=60, status_forcelist=BUSY, redirect=0, raise_on_status=False
+    total=6, backoff_factor=0.5, backoff_max=60, status_forcelist=BUSY, redirect=0, raise_on_status=False
 )  # about half a minute
 
 
