@@ -30,7 +30,7 @@ def path(**query: str) -> str:
     ("name", "body"),
     [
         ("mine.csv", CSV),
-        ("mine.csv.gz", gzip.compress(CSV)),
+        ("mine.csv.gz", gzip.compress(CSV, mtime=0)),
         ("mine.txt", b"BaTe\nTe1Ba1\nXx2O\nCdTe\n"),
         ("mine.parquet", parquet()),
     ],
